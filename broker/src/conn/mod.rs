@@ -1,0 +1,341 @@
+//! One connection, as those see it who are not its task: the store's writer sends PUBACKs, actors send commands, the
+//! sweeper looks at deadlines, a takeover ends it.
+//!
+//! On plain TCP they write to the socket themselves; what the socket does not take, and everything on other
+//! transports, is left to the connection's task.
+
+pub(crate) mod acks;
+pub(crate) mod bad;
+pub(crate) mod machine;
+pub(crate) mod outbox;
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use domain::{PileCode, PileNo, wire::DownTopic};
+use parking_lot::Mutex;
+use tokio::{io::AsyncWrite, net::TcpStream};
+
+use self::{
+    acks::AckQueue,
+    bad::BadFrames,
+    outbox::{Full, Message, Outbox},
+};
+use crate::{
+    limits::{CONNECT_WITHIN, LINGER, STORE_WITHIN, UNACKED_PER_CONNECTION_MAX, UNWRITTEN_LEN_MAX, WRITE_WITHIN},
+    sink::DownCause,
+    uptime::Uptime,
+};
+
+/// Capacity that an emptied write buffer keeps: an idle connection costs next to nothing.
+const OUT_KEPT: usize = 256;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    /// Its place among all connections.
+    pub(crate) slot: usize,
+    /// Where it comes from.
+    pub(crate) peer: SocketAddr,
+    /// Since when it is open.
+    since: Uptime,
+    tcp: Option<Arc<TcpStream>>,
+    who: OnceLock<Who>,
+    /// When its last bytes came, as [`Uptime`].
+    heard: AtomicU64,
+    state: Mutex<State>,
+}
+
+/// Whose connection it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Who {
+    pub(crate) pile_no: PileNo,
+    pub(crate) epoch: u32,
+    pub(crate) code: PileCode,
+    /// Silence after which it is closed: 1.5 times what it asked for.
+    pub(crate) silence_max: Duration,
+    pub(crate) has_will: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Of the task.
+    waker: Option<Waker>,
+    closing: Option<DownCause>,
+    /// Refused: only kept until the peer has read why.
+    refused: Option<Uptime>,
+    out: Vec<u8>,
+    /// Something was written that a buffering transport may still hold.
+    unflushed: bool,
+    /// Since when `out` waits without a byte being taken.
+    stuck: Option<Uptime>,
+    /// The task does not read because too much waits to be acknowledged or written.
+    full: bool,
+    acks: AckQueue,
+    outbox: Outbox,
+    bad: BadFrames,
+}
+
+/// What the task may do next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Read; if the flag is set, only to throw away.
+    Read { refused: bool },
+    /// Nothing before it is woken.
+    Wait,
+    /// End.
+    Over(DownCause),
+}
+
+impl Conn {
+    pub(crate) fn new(slot: usize, peer: SocketAddr, tcp: Option<Arc<TcpStream>>, now: Uptime) -> Self {
+        Self {
+            slot,
+            peer,
+            since: now,
+            tcp,
+            who: OnceLock::new(),
+            heard: AtomicU64::new(now.as_millis()),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Whose it is, once that is shown.
+    pub(crate) fn who(&self) -> Option<&Who> {
+        self.who.get()
+    }
+
+    /// Notes whose it is. The first note stands.
+    pub(crate) fn admit(&self, who: Who) {
+        // A second CONNECT closes the connection before it could come here.
+        let _ = self.who.set(who);
+    }
+
+    /// Bytes came. Only this, never anything sent, counts as life [MQTT-3.1.2-24].
+    pub(crate) fn heard(&self, now: Uptime) {
+        self.heard.store(now.as_millis(), Ordering::Relaxed);
+    }
+
+    /// Ends it, for the first reason given.
+    pub(crate) fn close(&self, cause: DownCause) {
+        let mut state = self.state.lock();
+        state.closing.get_or_insert(cause);
+        state.wake();
+    }
+
+    /// Appends an answer for the task's next [`Self::poll_turn`].
+    pub(crate) fn answer(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.state.lock().out);
+    }
+
+    /// From here on the peer may read its CONNACK and nothing else.
+    pub(crate) fn refuse(&self, now: Uptime) {
+        self.state.lock().refused = Some(now);
+    }
+
+    /// Notes a QoS 1 frame; its running number.
+    pub(crate) fn received(&self, packet_id: u16, now: Uptime) -> u32 {
+        self.state.lock().acks.received(packet_id, now)
+    }
+
+    /// Frames are stored: sends the PUBACKs that may leave; how many.
+    pub(crate) fn stored(&self, frames: impl Iterator<Item = u32>, now: Uptime) -> u32 {
+        let mut state = self.state.lock();
+        for n in frames {
+            state.acks.stored(n);
+        }
+        let State { acks, out, .. } = &mut *state;
+        let released = acks.release(out);
+        if released > 0 {
+            self.write(&mut state, now);
+            if state.full {
+                state.wake();
+            }
+        }
+        released
+    }
+
+    /// Sends a message or holds it until the pile subscribes; how many messages left.
+    pub(crate) fn send(&self, message: Message, now: Uptime) -> Result<u32, Full> {
+        let mut state = self.state.lock();
+        state.outbox.push(message)?;
+        let released = self.release(&mut state, now);
+        if released > 0 {
+            self.write(&mut state, now);
+        }
+        Ok(released)
+    }
+
+    /// The pile subscribed. Answers before anything that waited for it is sent.
+    pub(crate) fn subscribe(
+        &self,
+        wishes: &[Option<(DownTopic, u8)>],
+        refused: u8,
+        now: Uptime,
+        answer: impl FnOnce(&mut Vec<u8>, &[u8]),
+    ) -> u32 {
+        let mut state = self.state.lock();
+        let State { outbox, out, .. } = &mut *state;
+        let grant = |wish: &Option<(DownTopic, u8)>| wish.map_or(refused, |(topic, qos)| outbox.subscribed(topic, qos));
+        let codes: Vec<u8> = wishes.iter().map(grant).collect();
+        answer(out, &codes);
+        self.release(&mut state, now)
+    }
+
+    /// The pile unsubscribed.
+    pub(crate) fn unsubscribe(&self, topics: &[DownTopic]) {
+        let mut state = self.state.lock();
+        for topic in topics {
+            state.outbox.unsubscribed(*topic);
+        }
+    }
+
+    /// The pile has a message: the next one may leave; how many did.
+    pub(crate) fn acknowledged(&self, packet_id: u16, now: Uptime) -> u32 {
+        let mut state = self.state.lock();
+        state.outbox.acknowledged(packet_id);
+        self.release(&mut state, now)
+    }
+
+    /// Counts a frame that was not understood; closes at the last that is borne.
+    pub(crate) fn bad_frame(&self, now: Uptime) {
+        let too_many = self.state.lock().bad.one_more(now);
+        if too_many {
+            self.close(DownCause::BadFrames);
+        }
+    }
+
+    /// What has run out, if anything; also sends messages that waited too long for an earlier one's acknowledgement.
+    /// While the gate does not read (`unread`), silence is its own doing and does not count.
+    pub(crate) fn overdue(&self, now: Uptime, unread: bool) -> Option<DownCause> {
+        let mut state = self.state.lock();
+        if let Some(since) = state.refused {
+            return now.passed(since, LINGER).then_some(DownCause::Refused);
+        }
+        let Some(who) = self.who.get() else {
+            return (!unread && now.passed(self.since, CONNECT_WITHIN)).then_some(DownCause::ConnectTimeout);
+        };
+        if unread || state.full {
+            self.heard(now);
+        }
+        if self.release(&mut state, now) > 0 {
+            self.write(&mut state, now);
+        }
+        let heard = Uptime::from_millis(self.heard.load(Ordering::Relaxed));
+        if state.stuck.is_some_and(|since| now.passed(since, WRITE_WITHIN)) {
+            Some(DownCause::WriteTimeout)
+        } else if state.acks.oldest().is_some_and(|since| now.passed(since, STORE_WITHIN)) {
+            Some(DownCause::StoreTimeout)
+        } else if now.passed(heard, who.silence_max) {
+            Some(DownCause::KeepAlive)
+        } else {
+            None
+        }
+    }
+
+    /// The task's turn: writes what waits, leaves its waker, and says what to do next.
+    pub(crate) fn poll_turn<S: AsyncWrite + Unpin>(&self, cx: &mut Context<'_>, io: &mut S, now: Uptime) -> Turn {
+        let mut state = self.state.lock();
+        if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            state.waker = Some(cx.waker().clone());
+        }
+        let written = state.poll_write(cx, io, now);
+        if let Some(cause) = state.closing {
+            return Turn::Over(cause);
+        }
+        if written.is_err() {
+            return Turn::Over(DownCause::Closed);
+        }
+        if let Some(who) = self.who.get()
+            && state.out.is_empty()
+        {
+            state.release(who.code.as_str(), now);
+            if state.poll_write(cx, io, now).is_err() {
+                return Turn::Over(DownCause::Closed);
+            }
+        }
+        state.full = state.out.len() >= UNWRITTEN_LEN_MAX || state.acks.len() >= UNACKED_PER_CONNECTION_MAX;
+        if state.full { Turn::Wait } else { Turn::Read { refused: state.refused.is_some() } }
+    }
+
+    fn release(&self, state: &mut State, now: Uptime) -> u32 {
+        self.who.get().map_or(0, |who| state.release(who.code.as_str(), now))
+    }
+
+    /// Writes from whatever thread this is, or leaves it to the task.
+    fn write(&self, state: &mut State, now: Uptime) {
+        if state.closing.is_some() || state.out.is_empty() {
+            return;
+        }
+        let Some(tcp) = &self.tcp else { return state.wake() };
+        match tcp.try_write(&state.out) {
+            Ok(len) => state.written(len, now),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                state.stuck.get_or_insert(now);
+            }
+            Err(_) => {
+                state.closing.get_or_insert(DownCause::Closed);
+            }
+        }
+        if !state.out.is_empty() {
+            state.wake();
+        }
+    }
+}
+
+impl State {
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn release(&mut self, code: &str, now: Uptime) -> u32 {
+        self.outbox.release(code, now, &mut self.out)
+    }
+
+    fn poll_write<S: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, io: &mut S, now: Uptime) -> io::Result<()> {
+        while !self.out.is_empty() {
+            match Pin::new(&mut *io).poll_write(cx, &self.out) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(len)) => {
+                    self.written(len, now);
+                    self.unflushed = true;
+                }
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => {
+                    self.stuck.get_or_insert(now);
+                    return Ok(());
+                }
+            }
+        }
+        // TLS keeps what it encrypted until it is told that this was all.
+        if self.unflushed
+            && let Poll::Ready(flushed) = Pin::new(io).poll_flush(cx)
+        {
+            self.unflushed = false;
+            return flushed;
+        }
+        Ok(())
+    }
+
+    fn written(&mut self, len: usize, now: Uptime) {
+        if len >= self.out.len() {
+            self.out.clear();
+            self.out.shrink_to(OUT_KEPT);
+            self.stuck = None;
+        } else {
+            self.out.drain(..len);
+            self.stuck = Some(now);
+        }
+    }
+}

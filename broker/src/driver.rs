@@ -1,0 +1,228 @@
+//! The task of one connection: carries bytes between its transport and the machine that understands them.
+//!
+//! Decides nothing. One read serves the whole thread: the buffer belongs to nobody between two polls.
+
+use std::{
+    cell::RefCell,
+    ops::ControlFlow,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use domain::Timestamp;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::{
+    batch::{FrameRecord, Record},
+    conn::{
+        Conn, Turn,
+        machine::{Action, Claim, Forbidden, Frame, Machine},
+    },
+    limits::{PAYLOAD_LEN_MAX, READ_BUFFER_LEN},
+    mqtt::{
+        framer::{Framer, Raw, Unframed},
+        read::{Malformed, Packet},
+        write::{self, ConnectCode},
+    },
+    names,
+    registry::Admission,
+    shared::Shared,
+    sink::DownCause,
+    uptime::Uptime,
+};
+
+/// First byte of a CONNECT.
+const CONNECT: u8 = 0x10;
+/// Reads in one turn. Beyond: the others first.
+const READS_PER_TURN: usize = 4;
+
+thread_local! {
+    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BUFFER_LEN].into_boxed_slice());
+}
+
+/// See the module. Ends when the connection does.
+#[derive(Debug)]
+pub(crate) struct Driver<S> {
+    shared: Arc<Shared>,
+    conn: Arc<Conn>,
+    io: S,
+    machine: Machine,
+    framer: Framer,
+    /// The opening of the sluice it last waited for.
+    entered: u64,
+}
+
+/// Why no further packet is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    Close(DownCause),
+    Refuse(ConnectCode),
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+    pub(crate) fn new(shared: Arc<Shared>, conn: Arc<Conn>, io: S) -> Self {
+        Self { shared, conn, io, machine: Machine::default(), framer: Framer::default(), entered: 0 }
+    }
+
+    /// One read; `None` when the transport has ended.
+    fn poll_read(&mut self, cx: &mut Context<'_>, refused: bool) -> Poll<Option<()>> {
+        READ_BUFFER.with_borrow_mut(|buffer| {
+            let mut buf = ReadBuf::new(buffer);
+            if ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf)).is_err() || buf.filled().is_empty() {
+                return Poll::Ready(None);
+            }
+            self.shared.pacer.worked();
+            if !refused {
+                self.feed(cx, buf.filled());
+            }
+            Poll::Ready(Some(()))
+        })
+    }
+
+    fn feed(&mut self, cx: &mut Context<'_>, bytes: &[u8]) {
+        let Self { shared, conn, io, machine, framer, .. } = self;
+        let at = Reading { shared, conn, now: shared.stopwatch.now(), received: shared.clock.now() };
+        conn.heard(at.now);
+        if conn.who().is_none() && !framer.is_midway() && bytes.first() != Some(&CONNECT) {
+            // Whoever begins otherwise is no charger; there is no need to wait for the rest.
+            return conn.close(DownCause::Protocol);
+        }
+        let stop = match framer.feed(bytes, |raw| at.packet(machine, raw)) {
+            Ok(ControlFlow::Continue(())) => return,
+            Ok(ControlFlow::Break(stop)) => stop,
+            Err(Unframed::TooLong) => Stop::Close(DownCause::TooLong),
+            Err(Unframed::BadLength) => Stop::Close(DownCause::Protocol),
+        };
+        match stop {
+            Stop::Close(cause) => conn.close(cause),
+            Stop::Refuse(code) => {
+                metrics::counter!(names::REFUSED, "code" => code.as_str()).increment(1);
+                conn.answer(|out| write::connack(out, code));
+                conn.refuse(at.now);
+                // What is in the socket must leave before its end, and the peer's last words must be read: a socket
+                // closed with unread bytes sends a reset, which can swallow the CONNACK.
+                let _ = conn.poll_turn(cx, io, at.now);
+                let _ = Pin::new(io).poll_shutdown(cx);
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        for _ in 0..READS_PER_TURN {
+            let refused = match this.conn.poll_turn(cx, &mut this.io, this.shared.stopwatch.now()) {
+                Turn::Read { refused } => refused,
+                Turn::Wait => return Poll::Pending,
+                Turn::Over(cause) => {
+                    this.shared.finish(&this.conn, cause);
+                    return Poll::Ready(());
+                }
+            };
+            if !refused {
+                ready!(this.shared.flow.poll_open(cx, &mut this.entered));
+            }
+            if ready!(this.poll_read(cx, refused)).is_none() {
+                this.conn.close(if refused { DownCause::Refused } else { DownCause::Closed });
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// One read of one connection.
+struct Reading<'a> {
+    shared: &'a Shared,
+    conn: &'a Arc<Conn>,
+    now: Uptime,
+    received: Timestamp,
+}
+
+impl Reading<'_> {
+    fn packet(&self, machine: &mut Machine, raw: Raw<'_>) -> ControlFlow<Stop> {
+        let packet = match Packet::read(raw) {
+            Ok(packet) => packet,
+            Err(Malformed(why)) => {
+                tracing::debug!(peer = %self.conn.peer, why, "not MQTT 3.1.1");
+                return ControlFlow::Break(Stop::Close(DownCause::Protocol));
+            }
+        };
+        match machine.handle(packet, |forbidden| self.forbidden(forbidden)) {
+            Action::Frame(frame) => self.frame(&frame),
+            Action::Examine(claim) => return self.examine(machine, &claim),
+            Action::Refuse(code) => return ControlFlow::Break(Stop::Refuse(code)),
+            Action::Close(cause) => return ControlFlow::Break(Stop::Close(cause)),
+            Action::Pong => self.conn.answer(write::pingresp),
+            Action::Acknowledged(packet_id) => self.sent(self.conn.acknowledged(packet_id, self.now)),
+            Action::Subscribe { packet_id, wishes } => {
+                let answer = |out: &mut Vec<u8>, codes: &[u8]| write::suback(out, packet_id, codes);
+                self.sent(self.conn.subscribe(&wishes, write::SUBSCRIBE_REFUSED, self.now, answer));
+            }
+            Action::Unsubscribe { packet_id, topics } => {
+                self.conn.unsubscribe(&topics);
+                self.conn.answer(|out| write::unsuback(out, packet_id));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn frame(&self, frame: &Frame<'_>) {
+        let Some(who) = self.conn.who() else { return };
+        let kept = frame.payload.get(..PAYLOAD_LEN_MAX).unwrap_or(frame.payload);
+        self.shared.flow.taken(kept.len());
+        self.shared.collector.push(&Record::Frame(FrameRecord {
+            pile_no: who.pile_no,
+            epoch: who.epoch,
+            received: self.received,
+            topic: frame.topic,
+            token: frame.packet_id.map(|id| self.conn.received(id, self.now)),
+            payload: kept,
+            payload_len: u32::try_from(frame.payload_len).unwrap_or(u32::MAX),
+        }));
+        tracing::trace!(pile = %who.code, topic = %frame.topic, len = frame.payload_len, "frame");
+    }
+
+    fn examine(&self, machine: &mut Machine, claim: &Claim<'_>) -> ControlFlow<Stop> {
+        let Some((pile_no, code)) = self.shared.identities.verify(claim.code, claim.password) else {
+            tracing::warn!(target: "audit", peer = %self.conn.peer, pile = claim.code, "wrong pile code or secret");
+            return ControlFlow::Break(Stop::Refuse(ConnectCode::BadCredentials));
+        };
+        let silence_max = match claim.keep_alive_s {
+            0 => self.shared.config.keep_alive_max,
+            seconds => Duration::from_secs(seconds.into()),
+        };
+        let silence_max = silence_max.saturating_mul(3) / 2;
+        let new = Admission { pile_no, code: code.clone(), silence_max, has_will: claim.has_will };
+        match self.shared.registry.admit(self.conn, new, &self.shared.collector) {
+            Ok(epoch) => {
+                tracing::info!(pile = %code, epoch, peer = %self.conn.peer, "pile connected");
+                machine.admit(code);
+                self.conn.answer(|out| write::connack(out, ConnectCode::Accepted));
+                ControlFlow::Continue(())
+            }
+            Err(_no_seat) => {
+                tracing::warn!(pile = %code, pile_no = pile_no.0, "no seat for this pile number");
+                ControlFlow::Break(Stop::Refuse(ConnectCode::ServerUnavailable))
+            }
+        }
+    }
+
+    fn forbidden(&self, forbidden: Forbidden<'_>) {
+        metrics::counter!(names::FORBIDDEN, "what" => forbidden.what()).increment(1);
+        let pile = self.conn.who().map(|who| who.code.as_str()).unwrap_or_default();
+        let topic: String = forbidden.topic().chars().take(128).collect();
+        tracing::warn!(target: "audit", peer = %self.conn.peer, pile, what = forbidden.what(), topic, "forbidden topic");
+    }
+
+    fn sent(&self, messages: u32) {
+        if messages > 0 {
+            self.shared.meters.sent.increment(messages.into());
+        }
+    }
+}

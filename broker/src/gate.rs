@@ -1,0 +1,175 @@
+//! The gate itself: made first, so that the store and the actors can hold its handles; then run with the sink that is
+//! made of them; then given listeners, or connections of any other kind.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use domain::Clock;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    time::sleep,
+};
+
+use crate::{
+    conn::Conn,
+    driver::Driver,
+    handles::{Acks, Outbound},
+    identity::Identities,
+    limits, names,
+    pacing::Pacer,
+    pump::Pump,
+    registry::TurnedAway,
+    router::RouterKind,
+    shared::Shared,
+    sink::UpSink,
+    sweeper::sweep,
+    tcp::SharedTcp,
+};
+
+/// Pause after an accept that failed for want of file descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What an operator may set. The defaults are those of [`limits`].
+#[derive(Debug, Clone)]
+pub struct GateConfig {
+    /// See [`limits::CONNECTIONS_MAX`].
+    pub connections_max: usize,
+    /// See [`limits::STRANGERS_MAX`].
+    pub strangers_max: usize,
+    /// See [`limits::KEEP_ALIVE_MAX`].
+    pub keep_alive_max: Duration,
+    /// See [`limits::FRAMES_IN_FLIGHT_MAX`], which it cannot pass.
+    pub frames_in_flight_max: usize,
+    /// Which router frames go through.
+    pub router: RouterKind,
+}
+
+impl Default for GateConfig {
+    fn default() -> Self {
+        Self {
+            connections_max: limits::CONNECTIONS_MAX,
+            strangers_max: limits::STRANGERS_MAX,
+            keep_alive_max: limits::KEEP_ALIVE_MAX,
+            frames_in_flight_max: limits::FRAMES_IN_FLIGHT_MAX,
+            router: RouterKind::default(),
+        }
+    }
+}
+
+/// The MQTT front of the hub. Clones are the same gate.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    shared: Arc<Shared>,
+}
+
+impl Gate {
+    /// A gate that nobody can reach yet. `clock` dates the frames; `pacer` is the one of the thread it will run on.
+    #[must_use]
+    pub fn new(config: GateConfig, identities: Arc<Identities>, clock: Arc<dyn Clock>, pacer: Pacer) -> Self {
+        Self { shared: Arc::new(Shared::new(config, identities, clock, pacer)) }
+    }
+
+    /// The handle that sends to piles.
+    #[must_use]
+    pub fn outbound(&self) -> Outbound {
+        Outbound { shared: Arc::clone(&self.shared) }
+    }
+
+    /// The handle that acknowledges frames.
+    #[must_use]
+    pub fn acks(&self) -> Acks {
+        Acks { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Carries frames to the sink and watches deadlines, until [`Self::stop`] and the end of the last connection. Run
+    /// it once, on the hot runtime, before connections come.
+    pub async fn run(&self, sink: impl UpSink) {
+        let sweeper = tokio::spawn(sweep(Arc::clone(&self.shared)));
+        Pump::new(Arc::clone(&self.shared), sink).run().await;
+        // It has ended before the pump could: no connection is left.
+        let _ = sweeper.await;
+    }
+
+    /// Accepts connections on plain TCP until [`Self::stop`].
+    pub async fn listen(&self, listener: TcpListener) {
+        let mut stopping = self.shared.stopping.subscribe();
+        while !*stopping.borrow_and_update() {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = stopping.changed() => break,
+            };
+            match accepted {
+                Ok((socket, peer)) => self.accept(socket, peer),
+                Err(error) if is_of_one_connection(&error) => {
+                    tracing::debug!(%error, "a connection ended while accepted")
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "no connection can be accepted");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Serves a connection on any other transport, on the runtime this is called from. It ends by itself.
+    pub fn serve<S>(&self, io: S, peer: SocketAddr)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.enter(io, peer, None);
+    }
+
+    /// Accepts no more, closes every connection ([`DownCause::Shutdown`](crate::DownCause::Shutdown)) and lets
+    /// [`Self::run`] end once everything is delivered.
+    pub fn stop(&self) {
+        self.shared.stopping.send_replace(true);
+    }
+
+    /// Connections open, those that have not said who they are too.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.registry.open()
+    }
+
+    fn accept(&self, socket: TcpStream, peer: SocketAddr) {
+        // Without it a PUBACK may wait 40 ms for the charger's own delayed acknowledgement.
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%peer, %error, "a connection ended while accepted");
+            return;
+        }
+        let socket = Arc::new(socket);
+        self.enter(SharedTcp(Arc::clone(&socket)), peer, Some(socket));
+    }
+
+    fn enter<S>(&self, io: S, peer: SocketAddr, tcp: Option<Arc<TcpStream>>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let shared = &self.shared;
+        metrics::counter!(names::ACCEPTED).increment(1);
+        let now = shared.stopwatch.now();
+        let (connections_max, strangers_max) = (shared.config.connections_max, shared.config.strangers_max);
+        match shared.registry.enter(connections_max, strangers_max, |slot| Conn::new(slot, peer, tcp, now)) {
+            Ok(conn) => {
+                tokio::spawn(Driver::new(Arc::clone(shared), conn, io));
+            }
+            Err(limit @ (TurnedAway::Connections | TurnedAway::Strangers)) => {
+                metrics::counter!(names::TURNED_AWAY, "limit" => limit.as_str()).increment(1);
+                tracing::debug!(%peer, limit = limit.as_str(), "turned away");
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+/// Errors of accept(2) that concern the one connection and not the listener.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}

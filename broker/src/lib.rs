@@ -1,0 +1,43 @@
+//! The MQTT front of the hub: chargers connect here, their frames come out understood, commands go back.
+//!
+//! ```text
+//!            ┌─────────────────────────────── hot thread ───────────────────────────────┐
+//! charger ──▶│ driver ─▶ machine ─▶ collector ─▶ pump ─▶ rumqttd ─▶ pump ─▶ ingest ─▶ UpSink │──▶ actors
+//!    ▲       └──────────────────────────────────────────────────────────────────────────┘
+//!    ├── PUBACK, once the frame is stored ◀── Acks ◀── the store's writer
+//!    └── commands, record acks ◀───────────── Outbound ◀── actors
+//! ```
+//!
+//! Knows nothing of orders, money, sessions or storage engines. A pile is a code, a number and a secret's verifier;
+//! a frame is what [`domain::wire`] makes of its bytes. It never acknowledges a frame by itself.
+
+mod batch;
+mod collector;
+mod conn;
+mod driver;
+mod flow;
+mod gate;
+mod handles;
+mod identity;
+mod ingest;
+pub mod limits;
+mod mqtt;
+pub mod names;
+mod pacing;
+mod pump;
+mod registry;
+mod router;
+#[cfg(test)]
+mod router_death;
+mod shared;
+mod sink;
+mod sweeper;
+mod tcp;
+mod uptime;
+
+pub use gate::{Gate, GateConfig};
+pub use handles::{Acks, Outbound, SendError};
+pub use identity::{Identities, Identity, MASTER_KEY_LEN, NoRandomness, Verifier, new_secret};
+pub use pacing::{Pacer, Pacing, hot_runtime};
+pub use router::RouterKind;
+pub use sink::{BadFrame, Deliver, DownCause, LinkEvent, Up, UpSink};

@@ -1,0 +1,100 @@
+//! Every limit of the gate, in one place, with what happens at it.
+//!
+//! The values here are defaults or hard bounds; what an operator may set is copied into
+//! [`GateConfig`](crate::GateConfig) and can be lowered or raised there.
+
+use std::time::Duration;
+
+/// Largest payload of a frame, in bytes. Beyond: the first `PAYLOAD_LEN_MAX` bytes are quarantined and the frame is
+/// acknowledged [CONTRACT 1.6].
+pub const PAYLOAD_LEN_MAX: usize = domain::limits::PAYLOAD_LEN_MAX;
+/// Largest remaining length a packet may claim, in bytes. Beyond: closed at the header [CONTRACT 1.6].
+pub const PACKET_LEN_MAX: usize = 256 * 1024;
+/// Bytes of one packet's body that are kept. Beyond: a PUBLISH is read on and cut, every other packet closes the
+/// connection at its header (no honest one is that long).
+pub const BODY_KEPT_MAX: usize = PAYLOAD_LEN_MAX + 1024;
+/// Filters in one SUBSCRIBE or UNSUBSCRIBE. Beyond: closed.
+pub const FILTERS_PER_PACKET_MAX: usize = 32;
+
+/// Size of the read buffer that all connections of a thread share, in bytes; no more is read from one socket at a time.
+pub const READ_BUFFER_LEN: usize = 64 * 1024;
+
+/// Connections open at once. Beyond: the newest is closed at once, counted.
+pub const CONNECTIONS_MAX: usize = 18_000;
+/// Connections open at once that have not shown who they are. Beyond: the newest is closed at once, counted.
+pub const STRANGERS_MAX: usize = 4_096;
+/// Largest pile number, and so the length of the table of piles. Beyond: CONNACK 3, counted.
+pub const PILE_NO_MAX: u32 = 1_000_000;
+
+/// From accept to a whole CONNECT. Beyond: closed.
+pub const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// How long a refused connection may stay to read its CONNACK. Beyond: closed.
+pub const LINGER: Duration = Duration::from_secs(1);
+/// Keep-alive of a connection that asked for none (0). Without a packet for 1.5 times that long: closed.
+pub const KEEP_ALIVE_MAX: Duration = Duration::from_secs(600);
+/// How long bytes may wait for a peer that takes none. Beyond: closed.
+pub const WRITE_WITHIN: Duration = Duration::from_secs(10);
+/// How long a frame may wait for its PUBACK. Beyond: closed, the charger sends it again on its next connection.
+pub const STORE_WITHIN: Duration = Duration::from_secs(30);
+
+/// Bad frames within [`BAD_FRAMES_WINDOW`] that close a connection: the last of so many [CONTRACT 1.6].
+pub const BAD_FRAMES_MAX: usize = 20;
+/// See [`BAD_FRAMES_MAX`].
+pub const BAD_FRAMES_WINDOW: Duration = Duration::from_secs(60);
+
+/// QoS 1 frames of one connection that wait for their PUBACK. Beyond: its socket is not read.
+pub const UNACKED_PER_CONNECTION_MAX: usize = 512;
+/// Bytes that wait to be written to one connection. Beyond: its socket is not read and no message is taken for it.
+pub const UNWRITTEN_LEN_MAX: usize = 64 * 1024;
+
+/// Messages that wait for one pile: not subscribed yet, or too many unacknowledged. Beyond: `QueueFull`.
+pub const OUTBOUND_QUEUE_LEN_MAX: usize = 64;
+/// Bytes of the messages that wait for one pile. Beyond: `QueueFull`.
+pub const OUTBOUND_QUEUE_BYTES_MAX: usize = 64 * 1024;
+/// QoS 1 messages to one pile that wait for its PUBACK. Beyond: the next ones wait in the queue.
+pub const OUTBOUND_INFLIGHT_MAX: usize = 16;
+/// How long a message may wait for the pile's PUBACK. Beyond: its place is given to the next one; whoever sent it
+/// sends it again.
+pub const OUTBOUND_ACK_WITHIN: Duration = Duration::from_secs(20);
+
+/// Frames in one publish into the router. Beyond: the next publish.
+pub const BATCH_FRAMES_MAX: usize = 64;
+/// Bytes at which a batch is closed even with fewer frames (one frame may pass it).
+pub const BATCH_LEN_TARGET: usize = 64 * 1024;
+/// Frames on their way through the router. Beyond: no socket is read until they came out.
+pub const FRAMES_IN_FLIGHT_MAX: usize = 8_192;
+/// Bytes on their way through the router. Beyond: no socket is read until they came out.
+pub const BYTES_IN_FLIGHT_MAX: usize = 4 * 1024 * 1024;
+/// Publishes on their way through the router. Beyond: the next ones wait before it. Keeps its channel from filling,
+/// where a send would block the thread.
+pub const BATCHES_IN_FLIGHT_MAX: usize = 512;
+
+/// Size of one segment of the router's log, in bytes. Small ones stay warm in the cache.
+pub const ROUTER_SEGMENT_LEN: usize = 2 * 1024 * 1024;
+/// Segments of the router's log. Beyond: it forgets the oldest, so all that is in flight must fit (asserted below).
+pub const ROUTER_SEGMENTS_MAX: usize = 8;
+/// Messages the router hands over at once. Beyond: with the next turn.
+pub const ROUTER_FORWARD_MAX: u64 = 100;
+/// Connections of one router. Beyond: it refuses the link; the gate needs two.
+pub const ROUTER_CONNECTIONS_MAX: usize = 1_000;
+/// Capacity of the router's own event channel (fixed in rumqttd).
+const ROUTER_CHANNEL_LEN: usize = 1_000;
+/// Nothing came out of the router for so long although something is in it: it is given up and replaced.
+pub const ROUTER_STALL: Duration = Duration::from_secs(5);
+/// Pause before the second attempt to start a router; doubles up to [`ROUTER_RETRY_MAX`].
+pub const ROUTER_RETRY_MIN: Duration = Duration::from_millis(50);
+/// See [`ROUTER_RETRY_MIN`].
+pub const ROUTER_RETRY_MAX: Duration = Duration::from_secs(5);
+
+const _: () = {
+    assert!(BODY_KEPT_MAX < PACKET_LEN_MAX, "an oversize frame is quarantined, not closed");
+    assert!(BODY_KEPT_MAX < READ_BUFFER_LEN, "a whole packet can be parsed in place");
+    assert!(
+        BYTES_IN_FLIGHT_MAX * 2 < ROUTER_SEGMENT_LEN * (ROUTER_SEGMENTS_MAX - 1),
+        "what is in flight, with the reads that pass the limit, fits into the log"
+    );
+    assert!(BATCHES_IN_FLIGHT_MAX + 100 < ROUTER_CHANNEL_LEN, "a publish never blocks");
+    assert!(BATCHES_IN_FLIGHT_MAX * BATCH_FRAMES_MAX > FRAMES_IN_FLIGHT_MAX, "frames are the limit that is met first");
+    assert!(OUTBOUND_INFLIGHT_MAX <= OUTBOUND_QUEUE_LEN_MAX);
+    assert!(BAD_FRAMES_MAX > 0);
+};

@@ -1,0 +1,56 @@
+//! The names of the gate's metrics. Never a pile code as a label: one series per pile would drown the monitoring.
+
+use metrics::{Unit, describe_counter, describe_gauge};
+
+/// Connections open, strangers included.
+pub const CONNECTIONS: &str = "pilehub_gate_connections";
+/// Sockets accepted.
+pub const ACCEPTED: &str = "pilehub_gate_accepted_total";
+/// Sockets closed at accept, by `limit`.
+pub const TURNED_AWAY: &str = "pilehub_gate_turned_away_total";
+/// CONNECTs refused, by `code` of the CONNACK.
+pub const REFUSED: &str = "pilehub_gate_refused_total";
+/// Connections ended, by `cause`.
+pub const CLOSED: &str = "pilehub_gate_closed_total";
+/// Attempts at what a pile must not do, by `what`: `publish`, `subscribe`, `will`.
+pub const FORBIDDEN: &str = "pilehub_gate_forbidden_total";
+/// Frames received.
+pub const FRAMES: &str = "pilehub_gate_frames_total";
+/// Frames not understood, by `reason`.
+pub const BAD_FRAMES: &str = "pilehub_gate_bad_frames_total";
+/// Frames of a connection that was taken over meanwhile: not delivered, not acknowledged.
+pub const LATE_FRAMES: &str = "pilehub_gate_late_frames_total";
+/// PUBACKs sent.
+pub const PUBACKS: &str = "pilehub_gate_pubacks_total";
+/// Messages sent to piles.
+pub const SENT: &str = "pilehub_gate_sent_total";
+/// Messages not taken for a pile, by `why`: `offline`, `queue_full`.
+pub const NOT_SENT: &str = "pilehub_gate_not_sent_total";
+/// Times all reading stopped because what was read could not be passed on, by `why`: `router`, `sink`.
+pub const PAUSES: &str = "pilehub_gate_pauses_total";
+/// Frames on their way through the router.
+pub const IN_FLIGHT: &str = "pilehub_gate_frames_in_flight";
+/// Publishes into the router.
+pub const BATCHES: &str = "pilehub_gate_batches_total";
+/// Routers replaced, by `why`: `dead`, `gap`, `stalled`.
+pub const ROUTERS_REPLACED: &str = "pilehub_gate_routers_replaced_total";
+
+/// Tells the recorder what the names mean. Call once, after the recorder is installed.
+pub fn describe() {
+    describe_gauge!(CONNECTIONS, Unit::Count, "connections open, strangers included");
+    describe_counter!(ACCEPTED, Unit::Count, "sockets accepted");
+    describe_counter!(TURNED_AWAY, Unit::Count, "sockets closed at accept, by limit");
+    describe_counter!(REFUSED, Unit::Count, "CONNECTs refused, by code of the CONNACK");
+    describe_counter!(CLOSED, Unit::Count, "connections ended, by cause");
+    describe_counter!(FORBIDDEN, Unit::Count, "attempts at what a pile must not do");
+    describe_counter!(FRAMES, Unit::Count, "frames received");
+    describe_counter!(BAD_FRAMES, Unit::Count, "frames not understood, by reason");
+    describe_counter!(LATE_FRAMES, Unit::Count, "frames of connections that were taken over meanwhile");
+    describe_counter!(PUBACKS, Unit::Count, "PUBACKs sent");
+    describe_counter!(SENT, Unit::Count, "messages sent to piles");
+    describe_counter!(NOT_SENT, Unit::Count, "messages not taken for a pile");
+    describe_counter!(PAUSES, Unit::Count, "times all reading stopped");
+    describe_gauge!(IN_FLIGHT, Unit::Count, "frames on their way through the router");
+    describe_counter!(BATCHES, Unit::Count, "publishes into the router");
+    describe_counter!(ROUTERS_REPLACED, Unit::Count, "routers replaced");
+}

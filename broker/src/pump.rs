@@ -1,0 +1,149 @@
+//! Carries batches from the collector through the router to ingest, and replaces a router that fails.
+//!
+//! A batch is kept until it came out: a new router gets it again, so no frame is lost with the old one and none is
+//! delivered twice.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+
+use crate::{
+    batch,
+    collector::Batch,
+    ingest::Ingest,
+    limits::{BATCHES_IN_FLIGHT_MAX, ROUTER_RETRY_MAX, ROUTER_RETRY_MIN, ROUTER_STALL},
+    names,
+    router::{Router, RouterFault},
+    shared::Shared,
+    sink::UpSink,
+    uptime::Uptime,
+};
+
+/// How often a sink without room is asked again.
+const SINK_RETRY: Duration = Duration::from_millis(2);
+/// How often the pump looks at its router when nothing comes.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Pump<S> {
+    shared: Arc<Shared>,
+    ingest: Ingest<S>,
+    /// Not in the router yet.
+    waiting: VecDeque<Batch>,
+    /// In the router, the oldest first.
+    in_flight: VecDeque<Batch>,
+    /// When the router last showed life, or was last idle.
+    alive: Uptime,
+}
+
+impl<S: UpSink> Pump<S> {
+    pub(crate) fn new(shared: Arc<Shared>, sink: S) -> Self {
+        Self {
+            ingest: Ingest::new(Arc::clone(&shared), sink),
+            alive: shared.stopwatch.now(),
+            shared,
+            waiting: VecDeque::new(),
+            in_flight: VecDeque::new(),
+        }
+    }
+
+    /// Runs until the gate is stopped, every connection closed and everything delivered.
+    pub(crate) async fn run(mut self) {
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut router = self.start().await;
+        loop {
+            let fault = match self.carry(&mut router, &mut look).await {
+                Ok(()) => break,
+                Err(fault) => fault,
+            };
+            tracing::warn!(%fault, in_flight = self.in_flight.len(), "the router is replaced");
+            metrics::counter!(names::ROUTERS_REPLACED, "why" => fault.as_str()).increment(1);
+            router.abandon().await;
+            router = self.start().await;
+        }
+        router.abandon().await;
+    }
+
+    /// A router that has everything in it that had not come out of the one before.
+    async fn start(&mut self) -> Router {
+        let mut pause = ROUTER_RETRY_MIN;
+        loop {
+            match Router::start(self.shared.config.router).await {
+                Ok(mut router) => {
+                    let again = self.in_flight.iter().try_for_each(|batch| router.publish(batch.bytes.clone()));
+                    if again.is_ok() {
+                        self.alive = self.shared.stopwatch.now();
+                        #[cfg(test)]
+                        self.shared.router.lock().clone_from(&router.killer());
+                        return router;
+                    }
+                    router.abandon().await;
+                }
+                Err(fault) => tracing::warn!(%fault, ?pause, "no router can be started"),
+            }
+            sleep(pause).await;
+            pause = pause.saturating_mul(2).min(ROUTER_RETRY_MAX);
+        }
+    }
+
+    async fn carry(&mut self, router: &mut Router, look: &mut Interval) -> Result<(), RouterFault> {
+        loop {
+            while !self.ingest.may_go_on() {
+                sleep(SINK_RETRY).await;
+                // It was not the router that stood still.
+                self.alive = self.shared.stopwatch.now();
+            }
+            self.publish(router)?;
+            tokio::select! {
+                biased;
+                batch = router.next() => self.arrived(batch?)?,
+                () = self.shared.collector.something(), if self.waiting.is_empty() => {
+                    self.shared.collector.fetch(&mut self.waiting);
+                }
+                _ = look.tick() => if self.is_over()? { return Ok(()) },
+            }
+        }
+    }
+
+    fn publish(&mut self, router: &mut Router) -> Result<(), RouterFault> {
+        while self.in_flight.len() < BATCHES_IN_FLIGHT_MAX {
+            let Some(batch) = self.waiting.pop_front() else { break };
+            if self.in_flight.is_empty() {
+                self.alive = self.shared.stopwatch.now();
+            }
+            let bytes = batch.bytes.clone();
+            self.in_flight.push_back(batch);
+            self.shared.meters.batches.increment(1);
+            router.publish(bytes)?;
+        }
+        Ok(())
+    }
+
+    fn arrived(&mut self, bytes: Bytes) -> Result<(), RouterFault> {
+        let oldest = self.in_flight.front().map(|batch| batch.number);
+        if oldest.is_none() || oldest != batch::number(&bytes) {
+            return Err(RouterFault::Gap);
+        }
+        self.in_flight.pop_front();
+        self.alive = self.shared.stopwatch.now();
+        self.ingest.batch(bytes);
+        Ok(())
+    }
+
+    /// Looks around; whether all is done.
+    fn is_over(&mut self) -> Result<bool, RouterFault> {
+        metrics::gauge!(names::IN_FLIGHT).set(u32::try_from(self.shared.flow.frames()).unwrap_or(u32::MAX));
+        metrics::gauge!(names::CONNECTIONS).set(u32::try_from(self.shared.registry.open()).unwrap_or(u32::MAX));
+        if !self.in_flight.is_empty() && self.shared.stopwatch.now().passed(self.alive, ROUTER_STALL) {
+            return Err(RouterFault::Stalled);
+        }
+        if !*self.shared.stopping.borrow() || self.shared.registry.open() > 0 {
+            return Ok(false);
+        }
+        self.shared.collector.fetch(&mut self.waiting);
+        Ok(self.waiting.is_empty() && self.in_flight.is_empty())
+    }
+}

@@ -1,0 +1,162 @@
+//! `pilehub doctor`: what would keep the hub from working, each with what to do.
+
+use std::{fmt, fs, io, net::TcpListener, path::Path};
+
+use domain::Clock;
+use store::{money::StoreError, sqlite};
+
+use crate::{
+    cli::{Failure, print},
+    clock::SystemClock,
+    config::Config,
+};
+
+/// A wall clock before this is not set: 2025-01-01.
+const CLOCK_MIN_MS: i64 = 1_735_689_600_000;
+/// File descriptors beside those of connections: databases, listeners, logs.
+const DESCRIPTORS_SPARE: u64 = 256;
+
+/// One thing that was looked at.
+#[derive(Debug)]
+struct Finding {
+    what: String,
+    /// What to do; `None`: all is well.
+    remedy: Option<String>,
+    /// The hub works nevertheless.
+    minor: bool,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.remedy {
+            None => writeln!(f, "ok    {}", self.what),
+            Some(remedy) if self.minor => writeln!(f, "warn  {}\n      → {remedy}", self.what),
+            Some(remedy) => writeln!(f, "FAIL  {}\n      → {remedy}", self.what),
+        }
+    }
+}
+
+/// Prints the findings; fails when one of them did.
+pub(crate) fn run(config: &Config) -> Result<(), Failure> {
+    let findings = [
+        good("the configuration is in order"),
+        engine(config),
+        data_dir(Path::new(&config.store.data_dir)),
+        store(Path::new(&config.store.data_dir)),
+        port("http.listen", &config.http.listen),
+        port("mqtt.listen", &config.mqtt.listen),
+        clock(),
+        descriptors(config),
+    ];
+    print(&findings.iter().map(ToString::to_string).collect::<String>())?;
+    match findings.iter().filter(|finding| finding.remedy.is_some() && !finding.minor).count() {
+        0 => Ok(()),
+        n => Err(anyhow::anyhow!("{n} of {} checks failed", findings.len()).into()),
+    }
+}
+
+fn good(what: impl Into<String>) -> Finding {
+    Finding { what: what.into(), remedy: None, minor: false }
+}
+
+fn bad(what: impl Into<String>, remedy: impl Into<String>) -> Finding {
+    Finding { what: what.into(), remedy: Some(remedy.into()), minor: false }
+}
+
+fn engine(config: &Config) -> Finding {
+    match config.store.engine.as_str() {
+        "cql" => bad("store.engine is \"cql\"", "this build has the embedded engine only: use \"sqlite\""),
+        _ => good("the store is the embedded engine"),
+    }
+}
+
+/// Whether files can be made there; the directory is made when it is missing, as the hub would.
+fn data_dir(dir: &Path) -> Finding {
+    let probe = dir.join(format!(".doctor.{}", std::process::id()));
+    let tried =
+        fs::create_dir_all(dir).and_then(|()| fs::write(&probe, b"probe")).and_then(|()| fs::remove_file(&probe));
+    match tried {
+        Ok(()) => good(format!("the data directory {} is writable", dir.display())),
+        Err(error) => bad(
+            format!("the data directory {} cannot be written: {error}", dir.display()),
+            "give it to the user that runs the hub, free some space, or choose another with --data-dir",
+        ),
+    }
+}
+
+fn store(dir: &Path) -> Finding {
+    if !dir.join(sqlite::MONEY_FILE).exists() {
+        return good("there is no store yet; the hub makes one");
+    }
+    match sqlite::open_read_only(dir) {
+        Ok(_) => good("the store can be read by this release"),
+        Err(error @ StoreError::Newer { .. }) => bad(error.to_string(), "use the later release again"),
+        Err(error) => bad(error.to_string(), "restore a backup of the data directory"),
+    }
+}
+
+fn port(key: &str, address: &str) -> Finding {
+    if address.is_empty() {
+        return good(format!("{key} is off"));
+    }
+    match TcpListener::bind(address) {
+        Ok(_) => good(format!("{key} = {address} is free")),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => bad(
+            format!("{key} = {address} is taken"),
+            "fine when this hub is running; else stop the other process (ss -ltnp) or set another address",
+        ),
+        Err(error) => bad(format!("{key} = {address}: {error}"), "set an address of this machine"),
+    }
+}
+
+fn clock() -> Finding {
+    let now = SystemClock::default().now();
+    if now.as_millis() < CLOCK_MIN_MS {
+        return bad(format!("the clock says {now}"), "set the clock; bills and tokens are dated by it");
+    }
+    good(format!("the clock says {now}"))
+}
+
+/// Every connection is a file descriptor.
+fn descriptors(config: &Config) -> Finding {
+    let limits = &config.limits;
+    let wanted = u64::from(limits.mqtt_connections_max) + u64::from(limits.http_connections_max) + DESCRIPTORS_SPARE;
+    let Some(allowed) = fs::read_to_string("/proc/self/limits").ok().and_then(|text| open_files(&text)) else {
+        return good("the limit of open files is not known on this system");
+    };
+    if allowed >= wanted {
+        return good(format!("{allowed} open files are allowed, {wanted} wanted at most"));
+    }
+    let remedy =
+        "raise it (ulimit -n, LimitNOFILE=), or lower limits.mqtt_connections_max and limits.http_connections_max";
+    let what = format!("{allowed} open files are allowed, {wanted} wanted when every limit is reached");
+    Finding { minor: true, ..bad(what, remedy) }
+}
+
+/// The soft limit, as Linux shows it.
+fn open_files(limits: &str) -> Option<u64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_and_a_closed_directory_come_with_a_remedy() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        assert!(port("http.listen", &address).remedy.is_some());
+        drop(taken);
+        assert!(port("http.listen", &address).remedy.is_none());
+        assert!(data_dir(Path::new("/proc/nowhere")).remedy.is_some());
+    }
+
+    #[test]
+    fn the_limit_of_open_files_is_read() {
+        let limits = "Limit   Soft Limit  Hard Limit  Units\nMax open files            1024                 524288               files\n";
+        assert_eq!(open_files(limits), Some(1024));
+        assert_eq!(open_files("nothing"), None);
+    }
+}

@@ -1,0 +1,128 @@
+//! The HTTP side of the hub [CONTRACT 3]: one file per family of calls, and the layers around them all.
+//!
+//! It checks what callers send, asks the actors or the store, and shapes answers. It decides nothing about charging
+//! or money, and knows neither MQTT nor SQL.
+
+mod alarms;
+mod answer;
+mod audit;
+pub(crate) mod auth;
+mod commands;
+mod debts;
+pub(crate) mod health;
+mod holds;
+mod idempotency;
+mod input;
+mod limiter;
+pub(crate) mod listener;
+mod openapi;
+mod orders;
+mod payments;
+mod piles;
+pub(crate) mod problem;
+mod public_url;
+mod quarantine;
+mod state;
+mod stations;
+mod stats;
+mod supervision;
+mod tariffs;
+mod tickets;
+mod users;
+mod wallet;
+
+use axum::{
+    Router,
+    extract::{MatchedPath, Request},
+    http::header,
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::Response,
+    routing::get,
+};
+use tokio::time::Instant;
+use utoipa::OpenApi as _;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_swagger_ui::SwaggerUi;
+
+pub(crate) use idempotency::Calls;
+pub(crate) use state::{App, Parts};
+
+use crate::metrics::{HTTP_ANSWERS, HTTP_SECONDS};
+
+/// The MQTT and WebSocket channels, written by hand.
+const ASYNCAPI: &str = include_str!("../api/asyncapi.yaml");
+
+/// Every call of the hub. `others` are the routes of the live push and the pages.
+pub(crate) fn router(app: &App, others: Router) -> Router {
+    let (router, document) =
+        OpenApiRouter::with_openapi(openapi::Document::openapi()).nest("/api/v1", api()).split_for_parts();
+    let document = openapi::complete(document);
+    let limiter = limiter::Limiter::new(app.config.limits.http_requests_per_address_per_s_max);
+    router
+        .merge(health::routes())
+        .route("/api/asyncapi.yaml", get(async || ([(header::CONTENT_TYPE, "application/yaml")], ASYNCAPI)))
+        .with_state(app.clone())
+        .merge(SwaggerUi::new("/api/docs").url("/api/openapi.json", document))
+        .merge(others)
+        .fallback(problem::no_route)
+        .method_not_allowed_fallback(problem::no_method)
+        .layer(from_fn_with_state(limiter, limiter::limit))
+        .layer(from_fn(problem::speak))
+        .layer(from_fn(measured))
+}
+
+fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(stations::create, stations::list))
+        .routes(routes!(piles::register::create, piles::list))
+        .routes(routes!(piles::register::import))
+        .routes(routes!(piles::nearby::nearby))
+        .routes(routes!(piles::get))
+        .routes(routes!(piles::maintenance))
+        .routes(routes!(piles::telemetry::telemetry))
+        .routes(routes!(commands::create))
+        .routes(routes!(commands::get))
+        .routes(routes!(tariffs::create, tariffs::list))
+        .routes(routes!(tariffs::get))
+        .routes(routes!(tariffs::publish))
+        .routes(routes!(orders::create, orders::list))
+        .routes(routes!(orders::get))
+        .routes(routes!(orders::stop))
+        .routes(routes!(orders::history))
+        .routes(routes!(tickets::ticket))
+        .routes(routes!(tickets::link))
+        .routes(routes!(tickets::ops_ticket))
+        .routes(routes!(wallet::wallet))
+        .routes(routes!(wallet::entries))
+        .routes(routes!(wallet::topup))
+        .routes(routes!(payments::callback))
+        .routes(routes!(payments::pay))
+        .routes(routes!(debts::repay))
+        .routes(routes!(holds::list))
+        .routes(routes!(holds::approve))
+        .routes(routes!(holds::reject))
+        .routes(routes!(users::blacklist))
+        .routes(routes!(alarms::list))
+        .routes(routes!(alarms::ack))
+        .routes(routes!(quarantine::list))
+        .routes(routes!(quarantine::get))
+        .routes(routes!(quarantine::replay))
+        .routes(routes!(audit::list))
+        .routes(routes!(stats::stats))
+        .routes(routes!(supervision::supervision))
+}
+
+/// Counts and times answers by route, never by address.
+async fn measured(request: Request, next: Next) -> Response {
+    let path =
+        request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let method = request.method().as_str().to_owned();
+    let began = Instant::now();
+    let response = next.run(request).await;
+    let status = response.status().as_u16().to_string();
+    tracing::trace!(method, path, status, "answered");
+    metrics::histogram!(HTTP_SECONDS, "method" => method.clone(), "path" => path.clone())
+        .record(began.elapsed().as_secs_f64());
+    metrics::counter!(HTTP_ANSWERS, "method" => method, "path" => path, "status" => status).increment(1);
+    response
+}

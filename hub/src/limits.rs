@@ -1,0 +1,43 @@
+//! Limits of the hub's own doors that no operator needs to set, with what happens at each. Those that may be set are in
+//! [`crate::config::Limits`].
+
+/// Rows of one page when the caller does not say.
+pub(crate) const PAGE_LEN_DEFAULT: usize = 50;
+/// Most rows of one page. Beyond: 422, the same as the store's own limit.
+pub(crate) const PAGE_LEN_MAX: usize = store::limits::PAGE_LEN_MAX;
+/// Piles in one import. Beyond: 422.
+pub(crate) const IMPORT_LEN_MAX: usize = 50_000;
+/// Longest `Idempotency-Key`, in bytes. Beyond: 422.
+pub(crate) const IDEMPOTENCY_KEY_LEN_MAX: usize = 255;
+/// Idempotent calls running at once. Beyond: 429.
+pub(crate) const CALLS_RUNNING_MAX: usize = 10_000;
+/// Longest bearer token, in bytes. Beyond: 401 without looking at it.
+pub(crate) const TOKEN_LEN_MAX: usize = 4_096;
+/// Longest name or reason, in characters. Beyond: 422.
+pub(crate) const TEXT_LEN_MAX: usize = 200;
+/// Periods of one tariff. Beyond: 422.
+pub(crate) const TARIFF_PERIODS_MAX: usize = 96;
+/// Largest top-up, in fen. Beyond: 422.
+pub(crate) const TOPUP_FEN_MAX: i64 = 100_000_000;
+/// Buckets of one telemetry answer. Beyond: 422.
+pub(crate) const BUCKETS_MAX: i64 = 2_000;
+/// Samples one telemetry answer is made from. Beyond: the later ones are left out and `truncated` says so.
+pub(crate) const SAMPLES_MAX: usize = 200_000;
+/// Orders one statistics answer is made from. Beyond: the older ones are left out and `truncated` says so.
+pub(crate) const STATS_ORDERS_MAX: usize = 100_000;
+/// Widest search radius, in metres. Beyond: 422.
+pub(crate) const RADIUS_M_MAX: i64 = 200_000;
+/// Search radius when the caller does not say, in metres.
+pub(crate) const RADIUS_M_DEFAULT: i64 = 5_000;
+/// Addresses whose calls are counted. Beyond: those that were silent longest are forgotten.
+pub(crate) const ADDRESSES_MAX: usize = 65_536;
+/// Seconds by which the time of a payment callback may be off. Beyond: 401.
+pub(crate) const CALLBACK_SKEW_S: i64 = 300;
+/// How long a stopping hub waits for calls that are running, in seconds. Beyond: it stops without them.
+pub(crate) const DRAIN_S: u64 = 10;
+/// Connections that may wait to be accepted. Beyond: the system lets callers try again.
+pub(crate) const BACKLOG: u32 = 4_096;
+/// Audit rows of the gate that may wait to be written. Beyond: counted by the gate only.
+pub(crate) const AUDIT_QUEUE_LEN_MAX: usize = 1_024;
+
+const _: () = assert!(PAGE_LEN_DEFAULT <= PAGE_LEN_MAX);

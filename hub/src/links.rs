@@ -1,0 +1,170 @@
+//! Between the gate and the actors: two adapters that translate and decide nothing.
+//!
+//! [`ToActors`] carries frames up, [`ToPiles`] carries commands and acknowledgements down.
+
+use std::{collections::HashMap, sync::Arc};
+
+use actors::{
+    Handle,
+    api::{self, PileLink},
+};
+use broker::{Acks, BadFrame, Deliver, DownCause, LinkEvent, Outbound, UpSink};
+use bytes::Bytes;
+use domain::{
+    AckToken, PileCode, PileNo, Timestamp, UserId,
+    command::Command,
+    wire::{DownTopic, RecordAckResult, UpTopic, encode_command, encode_record_ack},
+};
+use parking_lot::Mutex;
+use store::{registry::AuditRow, telemetry::Quarantined};
+use tokio::sync::mpsc;
+
+/// The connection a pile has, by number.
+type Epochs = Arc<Mutex<HashMap<PileNo, u32>>>;
+
+/// Frames and links on their way from the gate to the actors. Runs on the hot thread and never waits.
+#[derive(Debug)]
+pub(crate) struct ToActors {
+    actors: Handle,
+    epochs: Epochs,
+    /// What must be written into the audit trail; its reader is off the hot thread.
+    trail: mpsc::Sender<AuditRow>,
+    clock: Arc<dyn domain::Clock>,
+}
+
+impl ToActors {
+    pub(crate) fn new(
+        actors: Handle,
+        piles: &ToPiles,
+        trail: mpsc::Sender<AuditRow>,
+        clock: Arc<dyn domain::Clock>,
+    ) -> Self {
+        Self { actors, epochs: Arc::clone(&piles.epochs), trail, clock }
+    }
+
+    /// A pile tried what it must not do. When too many do at once, the gate's counter tells the rest.
+    fn audit_forbidden(&self, pile_no: PileNo) {
+        let code = self.actors.code_of(pile_no);
+        let Some(actor) = code.as_ref().and_then(|code| UserId::parse(code.as_str()).ok()) else { return };
+        let row = AuditRow {
+            at: self.clock.now(),
+            target: actor.to_string(),
+            actor,
+            role: "pile".to_owned(),
+            action: "FORBIDDEN_PUBLISH".to_owned(),
+            detail: "{}".to_owned(),
+        };
+        if let Err(error) = self.trail.try_send(row) {
+            tracing::debug!(%error, "the audit trail is too slow");
+        }
+    }
+}
+
+impl UpSink for ToActors {
+    fn frame(&mut self, up: broker::Up<'_>) -> Deliver {
+        let keeps_bytes = !matches!(up.topic, UpTopic::Heartbeat | UpTopic::Meter);
+        let taken = self.actors.frame(api::Up {
+            pile_no: up.pile_no,
+            received: up.received,
+            frame: up.frame,
+            topic: up.topic,
+            raw: if keeps_bytes { Box::from(up.raw) } else { Box::default() },
+            token: up.token,
+        });
+        if taken { Deliver::Taken } else { Deliver::Busy }
+    }
+
+    fn bad_frame(&mut self, bad: BadFrame<'_>) -> Deliver {
+        let frame = Quarantined {
+            quarantine_id: 0,
+            pile_code: bad.code.clone(),
+            topic: bad.topic.topic(bad.code),
+            payload: bad.raw.to_vec(),
+            reason: bad.error.reason.to_string(),
+            detail: bad.error.to_string(),
+            received: bad.received,
+            replayed_at: None,
+        };
+        self.actors.quarantine(bad.pile_no, frame, bad.token);
+        Deliver::Taken
+    }
+
+    fn link(&mut self, event: LinkEvent) {
+        match event {
+            LinkEvent::Up { pile_no, epoch, addr } => {
+                tracing::info!(pile = pile_no.0, epoch, %addr, "pile connected");
+                self.epochs.lock().insert(pile_no, epoch);
+                self.actors.link_up(pile_no, epoch);
+            }
+            LinkEvent::Down { pile_no, epoch, cause, will } => {
+                tracing::info!(pile = pile_no.0, epoch, %cause, will, "pile disconnected");
+                if cause == DownCause::Forbidden {
+                    self.audit_forbidden(pile_no);
+                }
+                let mut epochs = self.epochs.lock();
+                if epochs.get(&pile_no) == Some(&epoch) {
+                    epochs.remove(&pile_no);
+                }
+                drop(epochs);
+                self.actors.link_down(pile_no, epoch);
+            }
+        }
+    }
+
+    fn ready(&self) -> bool {
+        self.actors.ready()
+    }
+}
+
+/// Commands and acknowledgements on their way from the actors to the gate.
+#[derive(Debug)]
+pub(crate) struct ToPiles {
+    outbound: Outbound,
+    acks: Acks,
+    epochs: Epochs,
+}
+
+impl ToPiles {
+    pub(crate) fn new(outbound: Outbound, acks: Acks) -> Self {
+        Self { outbound, acks, epochs: Epochs::default() }
+    }
+
+    fn send(&self, pile_no: PileNo, topic: DownTopic, payload: Vec<u8>) -> bool {
+        match self.outbound.send(pile_no, topic, Bytes::from(payload), true) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::debug!(pile = pile_no.0, topic = topic.as_str(), %error, "not sent");
+                false
+            }
+        }
+    }
+}
+
+impl PileLink for ToPiles {
+    fn send_command(&self, pile_no: PileNo, code: &PileCode, command: &Command, now: Timestamp) -> bool {
+        self.send(pile_no, DownTopic::Command, encode_command(command, code, now))
+    }
+
+    fn send_record_ack(
+        &self,
+        pile_no: PileNo,
+        _code: &PileCode,
+        order_no: &str,
+        seq: Option<u32>,
+        result: RecordAckResult,
+        now: Timestamp,
+    ) -> bool {
+        self.send(pile_no, DownTopic::RecordAck, encode_record_ack(order_no, seq, result, now))
+    }
+
+    fn stored(&self, tokens: &mut Vec<AckToken>) {
+        self.acks.complete(tokens);
+    }
+
+    fn bad_frame(&self, pile_no: PileNo) {
+        let epoch = self.epochs.lock().get(&pile_no).copied();
+        if let Some(epoch) = epoch {
+            self.acks.report_bad(pile_no, epoch);
+        }
+    }
+}

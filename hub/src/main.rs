@@ -1,0 +1,38 @@
+//! `pilehub`: a realtime hub for EV charging piles. This file reads the command line and turns outcomes into exit codes.
+
+mod audit_cmd;
+mod cli;
+mod clock;
+mod config;
+mod demo;
+mod doctor;
+mod http;
+mod ids;
+mod keys;
+mod limits;
+mod links;
+mod live;
+mod logging;
+mod metrics;
+mod pages;
+mod ready;
+mod serve;
+mod token;
+mod view;
+mod wiring;
+
+use std::{io::Write, process::ExitCode};
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let outcome = cli::run(cli::Cli::parse());
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nothing is left to tell when even the standard error is gone.
+            let _ = writeln!(std::io::stderr(), "pilehub: {failure}");
+            failure.code()
+        }
+    }
+}

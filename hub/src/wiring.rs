@@ -1,0 +1,264 @@
+//! How the parts of a hub are put together and taken apart again. Nothing is decided here.
+//!
+//! Two runtimes: the *hot* one is a single thread with the gate and the actors of piles and sessions; the other has
+//! HTTP, WebSockets, settlement and everything that may be slow.
+
+use std::{net::TcpListener as StdListener, path::Path, sync::Arc, thread, time::Duration};
+
+use actors::{
+    Handle,
+    api::{Ports, Timing},
+};
+use anyhow::Context;
+use axum::Router;
+use broker::{Gate, GateConfig, Identities, Identity, Pacer, Pacing};
+use domain::{Clock, Fen, Millis};
+use metrics_exporter_prometheus::PrometheusHandle;
+use settlement::settle::MoneyRules;
+use store::{
+    money::{Commit, CommitOutcome, Money, Write},
+    registry::AuditRow,
+    sqlite::{self, SqliteStore},
+};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use crate::{
+    config::Config,
+    http::{self, App, Calls, Parts, auth::Tokens},
+    keys::Keys,
+    limits::{AUDIT_QUEUE_LEN_MAX, DRAIN_S},
+    links::{ToActors, ToPiles},
+    live::{self, Door, Live, SeatLimits, Settings},
+    pages,
+    ready::Readiness,
+};
+
+/// What a hub is made from.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) config: Config,
+    pub(crate) keys: Keys,
+    /// The time of the charging world.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The wall's time.
+    pub(crate) wall: Arc<dyn Clock>,
+    /// How many times as fast as the wall's the charging world's time runs.
+    pub(crate) time_factor: u32,
+    /// Where chargers connect; `None`: nowhere.
+    pub(crate) mqtt: Option<StdListener>,
+    pub(crate) metrics: PrometheusHandle,
+}
+
+/// A running hub, without its HTTP listener.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    pub(crate) app: App,
+    door: Door,
+    gate: Gate,
+    /// Ends when the gate has delivered everything.
+    gate_run: JoinHandle<()>,
+    beside: Vec<JoinHandle<()>>,
+    hot: HotThread,
+    store: Arc<SqliteStore>,
+}
+
+impl Hub {
+    /// Opens the store, recovers open orders, opens the gate.
+    pub(crate) async fn start(setup: Setup) -> anyhow::Result<Self> {
+        let Setup { config, keys, clock, wall, time_factor, mqtt, metrics } = setup;
+        let pacer = Pacer::new(Pacing { tick: Duration::from_micros(config.mqtt.tick_us), ..Pacing::default() });
+        let identities = Arc::new(Identities::new(&keys.master));
+        let gate = Gate::new(gate_config(&config), Arc::clone(&identities), Arc::clone(&clock), pacer.clone());
+        let store = open_store(&config, &gate).await?;
+        let money = store.money();
+        identities.extend(money.piles().await?.into_iter().map(|(pile, _)| Identity {
+            pile_no: pile.pile_no,
+            code: pile.pile_code,
+            verifier: pile.verifier,
+        }));
+        let live = Live::new(&live_settings(&config, &keys, time_factor))?;
+        let piles = Arc::new(ToPiles::new(gate.outbound(), gate.acks()));
+        let ports = Ports {
+            clock: Arc::clone(&clock),
+            money: Arc::clone(&money),
+            telemetry: store.telemetry(),
+            piles: Arc::<ToPiles>::clone(&piles),
+            audience: Arc::<Live>::clone(&live),
+        };
+        let hot = HotThread::start(&pacer)?;
+        let actors = Handle::start(ports, timing(&config), rules(&config), hot.handle.clone()).await?;
+        let (trail, rows) = mpsc::channel(AUDIT_QUEUE_LEN_MAX);
+        let sink = ToActors::new(actors.clone(), &piles, trail, Arc::clone(&clock));
+        let running_gate = gate.clone();
+        let gate_run = hot.handle.spawn(async move { running_gate.run(sink).await });
+        let ready = Arc::new(Readiness::default());
+        let world =
+            live::world::Running { handle: actors.clone(), money: Arc::clone(&money), clock: Arc::clone(&clock) };
+        let door = Door { live: Arc::clone(&live), world: Arc::new(world) };
+        let mut beside = vec![tokio::spawn(write_trail(Arc::clone(&money), rows))];
+        beside.extend(live::spawn(&door));
+        listen(mqtt, &gate, &hot, &ready)?;
+        let tokens = Tokens::new(&keys.jwt);
+        let telemetry = store.telemetry();
+        let app = App::new(Parts {
+            config,
+            keys,
+            tokens,
+            clock,
+            wall,
+            time_factor,
+            actors,
+            money,
+            telemetry,
+            identities,
+            live,
+            calls: Arc::new(Calls::default()),
+            registry: tokio::sync::Mutex::default(),
+            ready,
+            metrics,
+        });
+        Ok(Self { app, door, gate, gate_run, beside, hot, store })
+    }
+
+    /// Everything the hub answers over HTTP.
+    pub(crate) fn router(&self) -> Router {
+        let others = live::routes(self.door.clone()).merge(pages::routes(self.door.clone()));
+        http::router(&self.app, others)
+    }
+
+    /// Takes no new work, finishes what is running, closes the store. HTTP should be listening no more.
+    pub(crate) async fn stop(self) {
+        let Self { app, door: _, gate, gate_run, beside, hot, store } = self;
+        let patience = Duration::from_secs(DRAIN_S);
+        if timeout(patience, app.calls.drain()).await.is_err() {
+            tracing::warn!("some calls did not end in time");
+        }
+        gate.stop();
+        if timeout(patience, gate_run).await.is_err() {
+            tracing::warn!("the gate did not deliver everything in time; chargers send it again");
+        }
+        app.actors.stop().await;
+        for task in beside {
+            task.abort();
+        }
+        hot.stop();
+        if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
+            tracing::warn!("the store did not close well");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+fn gate_config(config: &Config) -> GateConfig {
+    let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    GateConfig {
+        connections_max: count(config.limits.mqtt_connections_max),
+        strangers_max: count(config.limits.mqtt_strangers_max),
+        keep_alive_max: Duration::from_secs(config.limits.mqtt_keep_alive_s_max.into()),
+        frames_in_flight_max: count(config.limits.mqtt_frames_in_flight_max),
+        ..GateConfig::default()
+    }
+}
+
+fn live_settings(config: &Config, keys: &Keys, time_factor: u32) -> Settings {
+    Settings {
+        ping_every: Duration::from_secs(config.live.ping_every_s.into()),
+        ticket_ttl: Duration::from_secs(config.auth.ticket_ttl_s.into()),
+        seats: SeatLimits {
+            total_max: config.limits.ws_sockets_max,
+            per_owner_max: config.limits.ws_sockets_per_owner_max,
+            per_order_max: config.limits.ws_sockets_per_order_max,
+        },
+        demo_speed: (time_factor > 1).then_some(time_factor),
+        ..Settings::new(&keys.jwt)
+    }
+}
+
+fn timing(config: &Config) -> Timing {
+    let span = |s: u32| Millis::from_secs(s.into());
+    Timing {
+        stale_after: span(config.pile.stale_after_s),
+        offline_after: span(config.pile.offline_after_s),
+        start_deadline: span(config.order.start_deadline_s),
+        fault_wait: span(config.order.fault_wait_s),
+        offline_grace: span(config.order.offline_grace_s),
+    }
+}
+
+fn rules(config: &Config) -> MoneyRules {
+    MoneyRules {
+        freeze_default: Fen(config.money.freeze_default_fen),
+        freeze_min: Fen(config.money.freeze_min_fen),
+        hold_over: Fen(config.money.hold_over_fen),
+    }
+}
+
+/// Frames are acknowledged by the writer's own thread, right after its commit.
+async fn open_store(config: &Config, gate: &Gate) -> anyhow::Result<Arc<SqliteStore>> {
+    let acks = gate.acks();
+    let options = sqlite::Options::new(Box::new(move |tokens| acks.complete(tokens)));
+    let dir = config.store.data_dir.clone();
+    let opened = tokio::task::spawn_blocking(move || sqlite::open(Path::new(&dir), options)).await?;
+    Ok(Arc::new(opened?))
+}
+
+fn listen(mqtt: Option<StdListener>, gate: &Gate, hot: &HotThread, ready: &Readiness) -> anyhow::Result<()> {
+    if let Some(listener) = mqtt {
+        let _on_hot = hot.handle.enter();
+        let listener = TcpListener::from_std(listener).context("cannot listen for chargers")?;
+        let gate = gate.clone();
+        hot.handle.spawn(async move { gate.listen(listener).await });
+    }
+    ready.broker_listens();
+    Ok(())
+}
+
+/// Writes what was tried at the gate into the audit trail.
+async fn write_trail(money: Arc<dyn Money>, mut rows: mpsc::Receiver<AuditRow>) {
+    while let Some(row) = rows.recv().await {
+        let commit = Commit { writes: vec![Write::Audit(Box::new(row))] };
+        match money.commit(commit).await {
+            CommitOutcome::Applied => {}
+            lost @ (CommitOutcome::Conflict(_) | CommitOutcome::Unavailable(_) | CommitOutcome::Unknown(_)) => {
+                tracing::warn!(?lost, "an audit row could not be written");
+            }
+        }
+    }
+}
+
+/// The thread of the gate and of the actors of piles and sessions.
+#[derive(Debug)]
+struct HotThread {
+    handle: tokio::runtime::Handle,
+    stop: oneshot::Sender<()>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl HotThread {
+    fn start(pacer: &Pacer) -> anyhow::Result<Self> {
+        let runtime = broker::hot_runtime(pacer).context("cannot start the hot runtime")?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = thread::Builder::new()
+            .name("hot".to_owned())
+            .spawn(move || {
+                // An error means that the sender is gone, which is a stop as well.
+                let _ = runtime.block_on(stopped);
+            })
+            .context("cannot start the hot thread")?;
+        Ok(Self { handle, stop, thread })
+    }
+
+    fn stop(self) {
+        // It may have ended already, by a panic.
+        let _ = self.stop.send(());
+        if self.thread.join().is_err() {
+            tracing::error!("the hot thread panicked");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Double-entry ledger: one partition per account, every operation a pure function from state to state plus entries.
+//!
+//! The books know nothing of orders but their names, and nothing of time but the stamp they are given. Only [`apply`]
+//! makes a changed account. An operation has a name that follows from what it is about (`hold:{orderNo}`, …): whoever
+//! stores it refuses a second one of the same name, which is what makes money move once.
+//!
+//! | operation | name | debit → credit |
+//! |---|---|---|
+//! | top-up | `topup:{paymentNo}` | channel → driver available |
+//! | hold | `hold:{orderNo}` | driver available → driver frozen |
+//! | void | `void:{orderNo}` | driver frozen → driver available |
+//! | capture | `capture:{orderNo}` | driver frozen, driver available, receivable → revenues; rest: driver frozen → available |
+//! | repay | `repay:{orderNo}:{request}` | driver available → receivable |
+//! | correct, more | `correct:{orderNo}` | driver available, receivable → revenues |
+//! | correct, less | `correct:{orderNo}` | revenues → receivable, driver available |
+//! | ghost loss | `ghost:{orderNo}` | platform loss → revenues |
+//! | refund | `refund:{adjustmentId}` | adjustment → driver available |
+
+mod apply;
+mod op;
+mod posting;
+
+use std::collections::BTreeMap;
+
+use domain::{Fen, OrderNo, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
+
+pub use apply::apply;
+pub use op::{Fees, LedgerChange, LedgerError, LedgerOp, OpResult};
+
+/// Everything the ledger knows of one driver's account; changed only by [`apply`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountState {
+    /// Whose.
+    pub user_id: UserId,
+    /// Free to use; never negative.
+    pub available: Fen,
+    /// Sum of the open holds.
+    pub frozen: Fen,
+    /// Counts the operations; the next one must find it unchanged.
+    pub version: i64,
+    /// Number of the last entry.
+    pub entry_seq: i64,
+    /// Open holds by order.
+    pub holds: BTreeMap<OrderNo, Fen>,
+    /// Open debts by order: what is still owed.
+    pub debts: BTreeMap<OrderNo, Fen>,
+}
+
+/// The named accounts of the books.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BookAccount {
+    /// What the driver may spend (a liability of the platform).
+    DriverAvailable,
+    /// What is set aside for running orders (a liability of the platform).
+    DriverFrozen,
+    /// What the driver owes (an asset).
+    Receivable,
+    /// Income from electricity.
+    EnergyRevenue,
+    /// Income from service.
+    ServiceRevenue,
+    /// Income from occupancy.
+    OccupancyRevenue,
+    /// Money at the payment channel (an asset).
+    Channel,
+    /// What the platform pays for itself: ghost charges.
+    PlatformLoss,
+    /// After-sales refunds and write-offs.
+    Adjustment,
+}
+
+/// One line of the books: appended, never edited. `amount` is debited to one account and credited to another, so that
+/// every line balances by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// In whose partition.
+    pub user_id: UserId,
+    /// 1, 2, 3 … per account without gaps.
+    pub seq: i64,
+    /// The operation it belongs to.
+    pub op: String,
+    /// Account debited.
+    pub debit: BookAccount,
+    /// Account credited.
+    pub credit: BookAccount,
+    /// Always positive, in fen.
+    pub amount: Fen,
+    /// The order it is about.
+    pub order_no: Option<OrderNo>,
+    /// Why, as the driver may read it.
+    pub kind: EntryKind,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Why money moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum EntryKind {
+    /// Money came in through a channel.
+    TopUp,
+    /// Set aside for an order.
+    Freeze,
+    /// Given back from what was set aside.
+    Release,
+    /// Taken for a charge.
+    Charge,
+    /// A debt began.
+    Debt,
+    /// A debt was paid.
+    Repay,
+    /// A provisional bill was put right.
+    Correction,
+    /// A charge the platform pays for.
+    PlatformLoss,
+    /// After-sales refund.
+    AfterSalesRefund,
+}
+
+impl AccountState {
+    /// An account before its first operation.
+    #[must_use]
+    pub const fn new(user_id: UserId) -> Self {
+        Self {
+            user_id,
+            available: Fen::ZERO,
+            frozen: Fen::ZERO,
+            version: 0,
+            entry_seq: 0,
+            holds: BTreeMap::new(),
+            debts: BTreeMap::new(),
+        }
+    }
+}
