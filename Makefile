@@ -28,6 +28,7 @@ test: ## everything a change must pass: format, clippy, dependencies, house rule
 	@mkdir -p $(TARGET) && : >$(LOG)
 	@cargo fmt --all --check
 	@cargo clippy --locked --workspace --all-targets -- -D warnings
+	@cargo clippy --locked -p hub --test crash --features failpoints -- -D warnings
 	@$(MAKE) deny
 	@cargo test --locked --workspace 2>&1 | tee -a $(LOG)
 	@cargo test --locked -p hub --features failpoints --test crash 2>&1 | tee -a $(LOG)

@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use domain::{AckToken, Fen, Millis, OrderNo, PileCode, PileNo, UserId, wire};
 use ractor::Actor;
 use settlement::{
-    order::{NewOrder, Order},
+    order::{NewOrder, Order, OrderStatus},
     settle::MoneyRules,
 };
 use store::{
@@ -93,7 +93,7 @@ impl Handle {
                     order
                 }
             };
-            if order.status.is_over() || order.status == settlement::order::OrderStatus::Held {
+            if order.status.is_over() || order.status == OrderStatus::Held {
                 continue;
             }
             if let Some(slot) = self.core.slot(order.pile_no) {
@@ -218,7 +218,7 @@ impl Handle {
     /// [`Refusal`] when there is no such order, it is over, or the store is away.
     pub async fn stop_order(&self, order_no: &OrderNo, by: StopBy, once: Option<Once>) -> Result<Order, Refusal> {
         let order = self.order(order_no).await?;
-        if order.status.is_over() || order.status == settlement::order::OrderStatus::Held {
+        if order.status.is_over() || order.status == OrderStatus::Held {
             return Err(Refusal::IllegalState(format!("order {order_no} is over")));
         }
         let slot = self.core.slot(order.pile_no).ok_or_else(|| Refusal::PileNotFound(order.pile_code.clone()))?;
@@ -240,9 +240,9 @@ impl Handle {
     /// A person approves a held bill: the money moves.
     ///
     /// # Errors
-    /// [`Refusal`].
+    /// [`Refusal`]; [`Refusal::IllegalState`] when it is not held, decided bills among them.
     pub async fn approve(&self, order_no: &OrderNo, audit: AuditRow, once: Option<Once>) -> Result<Order, Refusal> {
-        let order = self.order(order_no).await?;
+        let order = self.held(order_no).await?;
         let by = audit.actor.clone();
         self.money_job(&order, Job::Approve { by }, vec![Write::Audit(Box::new(audit))], once).await
     }
@@ -250,9 +250,9 @@ impl Handle {
     /// A person rejects a held bill: everything is released.
     ///
     /// # Errors
-    /// [`Refusal`].
+    /// As [`Self::approve`].
     pub async fn reject(&self, order_no: &OrderNo, audit: AuditRow, once: Option<Once>) -> Result<Order, Refusal> {
-        let order = self.order(order_no).await?;
+        let order = self.held(order_no).await?;
         let by = audit.actor.clone();
         self.money_job(&order, Job::Reject { by }, vec![Write::Audit(Box::new(audit))], once).await
     }
@@ -384,6 +384,23 @@ impl Handle {
     async fn order(&self, order_no: &OrderNo) -> Result<Order, Refusal> {
         let order = self.core.ports.money.order(order_no).await.map_err(away)?;
         order.ok_or_else(|| Refusal::OrderNotFound(order_no.clone()))
+    }
+
+    /// An order whose bill waits for a person. A bill that is just about to be held may be decided too: the step itself
+    /// looks again, in turn with the account's other steps.
+    async fn held(&self, order_no: &OrderNo) -> Result<Order, Refusal> {
+        let order = self.order(order_no).await?;
+        match order.status {
+            OrderStatus::Held | OrderStatus::Settling => Ok(order),
+            OrderStatus::Placed
+            | OrderStatus::Starting
+            | OrderStatus::Charging
+            | OrderStatus::Stopping
+            | OrderStatus::Closed
+            | OrderStatus::ExceptionClosed
+            | OrderStatus::StartFailed
+            | OrderStatus::Canceled => Err(Refusal::IllegalState(format!("order {order_no} is not held"))),
+        }
     }
 
     async fn job(&self, order: &Order, job: Job, with: Vec<Write>, once: Option<Once>) -> Result<Order, JobError> {

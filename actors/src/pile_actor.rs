@@ -116,7 +116,15 @@ impl Actor for PileActor {
     ) -> Result<(), ActorProcessingErr> {
         memory.core.untell(&memory.slot);
         memory.slot.handled.fetch_add(1, Ordering::Relaxed);
-        memory.handle(msg).await;
+        // What comes all the time is done on the spot; only the rest pays for a future, and that one on the heap, since
+        // whatever this future holds is part of every actor's size.
+        if let Some(msg) = memory.handle_now(msg) {
+            Box::pin(memory.handle(msg)).await;
+        }
+        if memory.pile.has_effects() {
+            Box::pin(memory.carry_out()).await;
+        }
+        memory.show();
         Ok(())
     }
 
@@ -156,11 +164,50 @@ impl Memory {
         }
     }
 
+    /// Heartbeats, meters, frames of running sessions, words of sessions: no store is asked. Gives back the rest.
+    fn handle_now(&mut self, msg: PileMsg) -> Option<PileMsg> {
+        match msg {
+            PileMsg::Frame(up) => {
+                self.slot.set_last_seen(up.received);
+                self.pile.seen(up.received);
+                let Up { pile_no, received, frame, topic, raw, token } = *up;
+                let back = match frame {
+                    UpFrame::Heartbeat(beat) => {
+                        self.heartbeat(&beat, received, token);
+                        return None;
+                    }
+                    UpFrame::Meter(meter) => {
+                        self.keep(Append::Sample(meter_sample(&meter, &self.slot, received)), token);
+                        return None;
+                    }
+                    UpFrame::Status(status) => {
+                        let msg = SessionMsg::Status { frame: Box::new(status), received, token };
+                        match self.sessions.try_tell_status(msg) {
+                            Err(SessionMsg::Status { frame, .. }) => UpFrame::Status(*frame),
+                            Ok(()) | Err(_) => return None,
+                        }
+                    }
+                    other @ (UpFrame::Finished(_) | UpFrame::CommandAck(_) | UpFrame::Event(_)) => other,
+                };
+                Some(PileMsg::Frame(Box::new(Up { pile_no, received, frame: back, topic, raw, token })))
+            }
+            PileMsg::Connector { connector, event } => {
+                self.pile.connector_event(connector, &event);
+                None
+            }
+            other => Some(other),
+        }
+    }
+
     async fn handle(&mut self, msg: PileMsg) {
         let now = self.core.now();
         match msg {
             PileMsg::Restore => Box::pin(self.restore(now)).await,
-            PileMsg::Frame(up) => self.frame(*up).await,
+            PileMsg::Frame(up) => {
+                if let Err((up, not)) = self.use_frame(*up).await {
+                    self.quarantine(up, not);
+                }
+            }
             PileMsg::Replay(up, reply) => {
                 let result = Box::pin(self.use_frame(*up)).await;
                 drop(
@@ -207,8 +254,6 @@ impl Memory {
             }
         }
         self.slot.commands.store(self.commands.len(), Ordering::Relaxed);
-        self.carry_out(now).await;
-        self.show();
     }
 
     async fn restore(&mut self, now: Timestamp) {
@@ -225,24 +270,6 @@ impl Memory {
     }
 
     // Frames ----------------------------------------------------------------------------------------------------
-
-    async fn frame(&mut self, up: Up) {
-        self.slot.set_last_seen(up.received);
-        match up.frame {
-            // The two that come all the time need no decision.
-            UpFrame::Heartbeat(beat) => self.heartbeat(&beat, up.received, up.token),
-            UpFrame::Meter(meter) => {
-                self.pile.seen(up.received);
-                self.keep(Append::Sample(meter_sample(&meter, &self.slot, up.received)), up.token);
-            }
-            UpFrame::Status(_) | UpFrame::Finished(_) | UpFrame::CommandAck(_) | UpFrame::Event(_) => {
-                self.pile.seen(up.received);
-                if let Err((up, not)) = self.use_frame(up).await {
-                    self.quarantine(up, not);
-                }
-            }
-        }
-    }
 
     /// Uses a frame, or gives it back with the reason why it cannot be used.
     async fn use_frame(&mut self, up: Up) -> Result<(), (Up, NotUsed)> {
@@ -367,7 +394,8 @@ impl Memory {
 
     // Effects ---------------------------------------------------------------------------------------------------
 
-    async fn carry_out(&mut self, now: Timestamp) {
+    async fn carry_out(&mut self) {
+        let now = self.core.now();
         while let Some(effect) = self.pile.poll_effect() {
             match effect {
                 PileEffect::LinkChanged { from, to } => Box::pin(self.link_changed(from, to, now)).await,
@@ -385,8 +413,6 @@ impl Memory {
                 }
             }
         }
-        let next = [self.pile.poll_timeout(), self.commands.poll_timeout()].into_iter().flatten().min();
-        self.slot.arm(next);
     }
 
     async fn link_changed(&mut self, from: Link, to: Link, now: Timestamp) {
@@ -427,8 +453,9 @@ impl Memory {
         self.core.ports.audience.event(&FleetEvent { at, code, pile_code, order_no: None, detail });
     }
 
-    /// Lets others see the guns as they are, when something about them changed.
+    /// Arms the next deadline and lets others see the guns as they are, when something about them changed.
     fn show(&self) {
+        self.slot.arm([self.pile.poll_timeout(), self.commands.poll_timeout()].into_iter().flatten().min());
         let mut shown = self.slot.shown.lock();
         let Shown { connectors, .. } = &mut *shown;
         for (place, connector) in connectors.iter_mut().zip(self.pile.connectors()) {

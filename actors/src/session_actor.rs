@@ -124,7 +124,15 @@ impl Actor for SessionActor {
         running: &mut Box<Running>,
     ) -> Result<(), ActorProcessingErr> {
         let was_over = running.ended;
-        Box::pin(running.handle(msg)).await;
+        // Status frames come all the time: done on the spot. The rest pays for a future, on the heap.
+        match msg {
+            SessionMsg::Status { frame, received, token } => running.status(&frame, received, token),
+            other => Box::pin(running.handle(other)).await,
+        }
+        if running.machine.has_effects() || !running.waiting.is_empty() {
+            Box::pin(running.carry_out(running.core.now())).await;
+        }
+        running.arm();
         if running.ended && !was_over {
             running.leave();
             // What is in the mailbox still gets its answer; nothing new comes in.
@@ -175,10 +183,8 @@ impl Running {
         let now = self.core.now();
         match msg {
             SessionMsg::Restore(me) => self.restore(me, now).await,
-            SessionMsg::Status { frame, received, token } => self.status(&frame, received, token),
             SessionMsg::Record { frame, raw, received, token } => {
                 self.record(&frame, raw, received, token).await;
-                return;
             }
             SessionMsg::Ack { ack, received } => self.answered(&ack, received).await,
             SessionMsg::Fault { code } => {
@@ -192,9 +198,8 @@ impl Running {
             SessionMsg::Connected => self.machine.handle_event(&SessionEvent::Connected, now),
             SessionMsg::Disconnected => self.machine.handle_event(&SessionEvent::Disconnected, now),
             SessionMsg::Tick => self.tick(now),
+            SessionMsg::Status { frame, received, token } => self.status(&frame, received, token),
         }
-        self.carry_out(now).await;
-        self.arm();
     }
 
     // The past --------------------------------------------------------------------------------------------------
@@ -309,6 +314,7 @@ impl Running {
             }
             return;
         }
+        store::failpoint::hit("session.record_received");
         let content = content_of(frame, &self.order.pile_code);
         let raw = raw.into_vec();
         let row = RecordRow {

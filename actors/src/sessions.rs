@@ -110,6 +110,8 @@ impl Memory {
     pub(crate) async fn start_session(&mut self, order: Order, past: bool) {
         let order_no = order.order_no.clone();
         let connector = order.connector_id;
+        // The heartbeats before the charge count too; from now on each one keeps it up to date.
+        self.slot.set_clock_offset(self.pile.clock().median());
         let args = SessionArgs { core: Arc::clone(&self.core), slot: Arc::clone(&self.slot), order, past };
         let spawned = ractor::Actor::spawn_linked(None, SessionActor, args, self.me.get_cell()).await;
         let actor = match spawned {

@@ -176,7 +176,7 @@ impl Books {
             let Planned::Plan(plan) = planned else {
                 return Ok(Settled { order, applied: false });
             };
-            let mut commit = to_commit(&plan);
+            let mut commit = to_commit(&plan)?;
             commit.writes.extend(job.with.iter().cloned());
             if let Some(once) = job.once.take() {
                 commit.writes.push(Write::Once(Box::new(once.row(&plan.order, job.now))));
@@ -301,18 +301,16 @@ fn keep_for_retry(write: &Write) -> bool {
     !matches!(write, Write::NewOrder(_) | Write::Order(_) | Write::History(..) | Write::Ledger(_))
 }
 
-fn to_commit(plan: &Plan) -> Commit {
-    let writes = plan
-        .steps
-        .iter()
-        .filter_map(|step| match step {
-            Step::NewOrder(order) => Some(Write::NewOrder(order.clone())),
-            Step::Order(order) => Some(Write::Order(order.clone())),
-            Step::History(order_no, rows) => Some(Write::History(order_no.clone(), rows.clone())),
-            Step::Ledger(change) => ledger_write(change).ok().map(|write| Write::Ledger(Box::new(write))),
+fn to_commit(plan: &Plan) -> Result<Commit, JobError> {
+    let write = |step: &Step| {
+        Ok(match step {
+            Step::NewOrder(order) => Write::NewOrder(order.clone()),
+            Step::Order(order) => Write::Order(order.clone()),
+            Step::History(order_no, rows) => Write::History(order_no.clone(), rows.clone()),
+            Step::Ledger(change) => Write::Ledger(Box::new(ledger_write(change)?)),
         })
-        .collect();
-    Commit { writes }
+    };
+    Ok(Commit { writes: plan.steps.iter().map(write).collect::<Result<_, JobError>>()? })
 }
 
 fn ledger_write(change: &settlement::ledger::LedgerChange) -> Result<LedgerWrite, JobError> {

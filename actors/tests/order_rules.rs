@@ -4,7 +4,7 @@ mod support;
 
 use actors::api::Refusal;
 use domain::{
-    Fen, StopReason, WattHours,
+    Fen, Millis, StopReason, WattHours,
     wire::{AckResult, EventKind, RecordAckResult, UpFrame},
 };
 use settlement::order::{OrderLimit, OrderStatus, Outcome, PaymentStatus};
@@ -25,6 +25,22 @@ async fn a_charge_is_frozen_started_by_evidence_billed_and_acknowledged() {
     assert_eq!((closed.paid_fen, closed.released_fen, closed.debt_fen), (Fen(1000), Fen(4000), Fen(0)));
     assert_eq!(closed.payment_status, PaymentStatus::Paid);
     assert_eq!(w.wallet("d1").await, (9000, 0, 0));
+}
+
+#[tokio::test]
+async fn a_clock_offset_measured_before_the_charge_is_applied_to_all_its_readings() {
+    let mut w = World::new(10_000).await;
+    w.connect(1).await;
+    let token = w.heartbeat(1, 700_000);
+    w.until_stored(token).await;
+    let order = w.start_at("d1", 1, 1).await.unwrap().order_no;
+    let mut record = w.record(&order, 1000, StopReason::Full);
+    let ended = record.end_time;
+    record.start_time = record.start_time.map(|at| at.plus(Millis(700_000)));
+    record.end_time = ended.plus(Millis(700_000));
+    w.frame(1, UpFrame::Finished(record));
+    let closed = w.until_status(OrderStatus::Closed).await;
+    assert_eq!(closed.bill.unwrap().ended_at, ended);
 }
 
 #[tokio::test]

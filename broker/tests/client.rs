@@ -32,7 +32,7 @@ async fn a_library_client_connects_subscribes_publishes_and_gets_a_command() {
                     assert_eq!((publish.topic.as_str(), &publish.payload[..]), ("pile/P1/command", &b"{}"[..]));
                     commanded = true;
                 }
-                _ => {}
+                Event::Incoming(_) | Event::Outgoing(_) => {}
             }
         }
         client.disconnect().await.unwrap();

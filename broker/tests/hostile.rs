@@ -9,8 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Writes the pieces to a fresh connection and takes leave; what the sink was told.
 fn after(pieces: Vec<Vec<u8>>) -> Vec<Told> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(async {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().start_paused(true).build().expect("a runtime").block_on(async {
         let hub = Hub::simulated();
         let charger = hub.plug(8 * 1024 * 1024);
         let (mut reader, mut writer) = tokio::io::split(charger.stream);
@@ -51,12 +51,14 @@ fn conversation() -> Vec<u8> {
 fn cut(bytes: &[u8], mut cuts: Vec<usize>) -> Vec<Vec<u8>> {
     cuts.iter_mut().for_each(|cut| *cut %= bytes.len());
     cuts.sort_unstable();
-    let mut from = 0;
+    let (mut from, mut rest) = (0, bytes);
     let mut pieces = Vec::new();
-    for cut in cuts.into_iter().chain([bytes.len()]) {
-        pieces.push(bytes[from..cut].to_vec());
-        from = cut;
+    for cut in cuts {
+        let (piece, after) = rest.split_at(cut - from);
+        pieces.push(piece.to_vec());
+        (from, rest) = (cut, after);
     }
+    pieces.push(rest.to_vec());
     pieces
 }
 

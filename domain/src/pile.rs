@@ -309,6 +309,12 @@ impl Pile {
         }
     }
 
+    /// Whether something waits to be done.
+    #[must_use]
+    pub fn has_effects(&self) -> bool {
+        !self.effects.is_empty()
+    }
+
     /// What to do next, until `None`.
     pub fn poll_effect(&mut self) -> Option<PileEffect> {
         self.effects.pop_front()

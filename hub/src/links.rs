@@ -92,12 +92,12 @@ impl UpSink for ToActors {
     fn link(&mut self, event: LinkEvent) {
         match event {
             LinkEvent::Up { pile_no, epoch, addr } => {
-                tracing::info!(pile = pile_no.0, epoch, %addr, "pile connected");
+                tracing::debug!(pile = pile_no.0, epoch, %addr, "link up");
                 self.epochs.lock().insert(pile_no, epoch);
                 self.actors.link_up(pile_no, epoch);
             }
             LinkEvent::Down { pile_no, epoch, cause, will } => {
-                tracing::info!(pile = pile_no.0, epoch, %cause, will, "pile disconnected");
+                tracing::debug!(pile = pile_no.0, epoch, %cause, will, "link down");
                 if cause == DownCause::Forbidden {
                     self.audit_forbidden(pile_no);
                 }
@@ -129,11 +129,11 @@ impl ToPiles {
         Self { outbound, acks, epochs: Epochs::default() }
     }
 
-    fn send(&self, pile_no: PileNo, topic: DownTopic, payload: Vec<u8>) -> bool {
+    fn send(&self, pile_no: PileNo, code: &PileCode, topic: DownTopic, payload: Vec<u8>) -> bool {
         match self.outbound.send(pile_no, topic, Bytes::from(payload), true) {
             Ok(()) => true,
             Err(error) => {
-                tracing::debug!(pile = pile_no.0, topic = topic.as_str(), %error, "not sent");
+                tracing::debug!(pile = %code, topic = topic.as_str(), %error, "not sent");
                 false
             }
         }
@@ -142,19 +142,19 @@ impl ToPiles {
 
 impl PileLink for ToPiles {
     fn send_command(&self, pile_no: PileNo, code: &PileCode, command: &Command, now: Timestamp) -> bool {
-        self.send(pile_no, DownTopic::Command, encode_command(command, code, now))
+        self.send(pile_no, code, DownTopic::Command, encode_command(command, code, now))
     }
 
     fn send_record_ack(
         &self,
         pile_no: PileNo,
-        _code: &PileCode,
+        code: &PileCode,
         order_no: &str,
         seq: Option<u32>,
         result: RecordAckResult,
         now: Timestamp,
     ) -> bool {
-        self.send(pile_no, DownTopic::RecordAck, encode_record_ack(order_no, seq, result, now))
+        self.send(pile_no, code, DownTopic::RecordAck, encode_record_ack(order_no, seq, result, now))
     }
 
     fn stored(&self, tokens: &mut Vec<AckToken>) {

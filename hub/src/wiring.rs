@@ -111,7 +111,6 @@ impl Hub {
             tokens,
             clock,
             wall,
-            time_factor,
             actors,
             money,
             telemetry,

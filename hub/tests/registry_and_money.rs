@@ -36,10 +36,12 @@ fn piles_are_listed_by_code_page_by_page_with_their_price() {
         }
     }
     assert_eq!(seen, ["P0", "P1", "P2", "P3", "P4", "P5", "P6"]);
-    assert_eq!(codes(&hub.get(&ops, "/piles?state=OFFLINE&station=S1").expect(200)).len(), 7);
-    assert_eq!(codes(&hub.get(&ops, "/piles?state=AVAILABLE").expect(200)).len(), 0);
+    hub.put(&ops, "/piles/P3/maintenance", &json!({"on": true, "reason": "cable"})).expect(200);
+    assert_eq!(codes(&hub.get(&ops, "/piles?state=maintenance&station=S1").expect(200)), ["P3"]);
+    assert_eq!(codes(&hub.get(&ops, "/piles?state=FAULTED").expect(200)).len(), 0);
+    hub.get(&ops, "/piles?state=TIRED").refused(422, "VALIDATION");
     let one = hub.get(&token("driver", "anna"), "/piles/P3").expect(200);
-    assert_eq!((&one["state"], &one["maxPowerW"]), (&json!("OFFLINE"), &json!(120_000)));
+    assert_eq!((&one["state"], &one["maxPowerW"]), (&json!("MAINTENANCE"), &json!(120_000)));
     assert_eq!((&one["tariff"]["electricityE4"], &one["tariff"]["serviceE4"]), (&json!(8_000), &json!(4_000)));
     assert_eq!(one["connectors"].as_array().unwrap().len(), 2);
 }

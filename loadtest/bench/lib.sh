@@ -18,6 +18,7 @@ free_port() {
 # start_hub DIR: sets HUB_PID, HUB_HTTP, HUB_MQTT once it is ready.
 start_hub() {
   mkdir -p "$1"
+  : >"$1/hub.out"
   PILEHUB__HTTP__LISTEN=127.0.0.1:0 PILEHUB__MQTT__LISTEN=127.0.0.1:0 PILEHUB__AUTH__JWT_KEY=$KEY \
     PILEHUB__LOG__FILTER=warn "$BIN/pilehub" serve --data-dir "$1/data" >"$1/hub.out" 2>"$1/hub.err" &
   HUB_PID=$!

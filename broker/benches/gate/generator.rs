@@ -148,14 +148,18 @@ impl Load {
         Self { sockets, frames, start, shared, reader: Some(reader) }
     }
 
-    /// Sends at a rate for a time, each charger in turn.
-    pub(crate) fn run(&self, server: &Server, rate: u32, length: Duration) -> Measured {
+    /// Sends at a rate for a time, each charger in turn, what became due since the last burst together.
+    pub(crate) fn run(&self, server: &Server, rate: u32, burst: Duration, length: Duration) -> Measured {
         self.shared.latencies.lock().clear();
         let (cpu, before) = (system::cpu_time(server.pid()), self.shared.pubacks.load(Ordering::Relaxed));
         let begin = Instant::now();
         let total = u64::from(rate) * length.as_secs();
         for n in 0..total {
-            let due = begin + Duration::from_nanos(n * 1_000_000_000 / u64::from(rate));
+            let mut due_ns = n * 1_000_000_000 / u64::from(rate);
+            if !burst.is_zero() {
+                due_ns = due_ns.next_multiple_of(burst.as_nanos() as u64);
+            }
+            let due = begin + Duration::from_nanos(due_ns);
             if let Some(early) = due.checked_duration_since(Instant::now()) {
                 thread::sleep(early);
             }

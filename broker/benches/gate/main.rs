@@ -3,11 +3,12 @@
 //!
 //! ```text
 //! cargo bench -p broker --bench gate -- [--connections 2000] [--rates 5000,10000] [--seconds 10] [--rounds 3]
-//!                                       [--tick-us 1000] [--idle 10000] [--only gate|mosquitto]
+//!                                       [--burst-us 1000] [--tick-us 1000] [--idle 10000] [--only gate|mosquitto]
 //! ```
 //!
-//! The generator is open-loop: message `i` is due at `i / rate` seconds whatever became of the others. CPU is user +
-//! system time of the server's process. Times differ between machines: compare within one run.
+//! The generator is open-loop: message `i` is due at `i / rate` seconds, rounded up to the next burst, whatever became
+//! of the others. Bursts favour a server that does not collect by itself: with `--burst-us 0`, as real chargers send,
+//! mosquitto wakes up for every message. CPU is user + system time of the server's process. Times differ between machines: compare within one run.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -32,6 +33,7 @@ struct Plan {
     rates: Vec<u32>,
     seconds: u64,
     rounds: usize,
+    burst: Duration,
     tick_us: u64,
     idle: usize,
     only: Option<String>,
@@ -49,6 +51,7 @@ fn plan(args: &[String]) -> Plan {
             .collect(),
         seconds: number("--seconds", 10),
         rounds: number("--rounds", 3) as usize,
+        burst: Duration::from_micros(number("--burst-us", 1_000)),
         tick_us: number("--tick-us", 1_000),
         idle: number("--idle", 10_000) as usize,
         only: value("--only"),
@@ -67,22 +70,23 @@ fn main() {
     let plan = plan(&args);
     let kinds: Vec<&str> =
         ["gate", "mosquitto"].into_iter().filter(|kind| plan.only.as_ref().is_none_or(|only| only == kind)).collect();
-    println!("connections {}, {} s per rate, {} rounds", plan.connections, plan.seconds, plan.rounds);
+    let Plan { connections, seconds, rounds, burst, .. } = &plan;
+    println!("{connections} connections, {seconds} s per rate, {rounds} rounds, bursts every {burst:?}");
     let mut all: BTreeMap<(u32, &str), Vec<Measured>> = BTreeMap::new();
     for round in 1..=plan.rounds {
         for kind in &kinds {
             let server = Server::start(kind, plan.tick_us);
             let load = Load::connect(server.addr, plan.connections);
             for rate in &plan.rates {
-                let _warm_up = load.run(&server, *rate, Duration::from_secs(2));
-                let measured = load.run(&server, *rate, Duration::from_secs(plan.seconds));
+                let _warm_up = load.run(&server, *rate, plan.burst, Duration::from_secs(2));
+                let measured = load.run(&server, *rate, plan.burst, Duration::from_secs(plan.seconds));
                 println!("round {round} {kind:<9} {rate:>6}/s  {measured}");
                 all.entry((*rate, kind)).or_default().push(measured);
             }
         }
     }
     summary(&plan, &all);
-    for kind in &kinds {
+    for kind in kinds.iter().filter(|_| plan.idle > 0) {
         idle(kind, &plan);
     }
 }

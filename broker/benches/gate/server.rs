@@ -160,9 +160,10 @@ pub(crate) fn serve(tick_us: u64) {
     let pacer = Pacer::new(Pacing { tick: Duration::from_micros(tick_us), ..Pacing::default() });
     let runtime = hot_runtime(&pacer).unwrap();
     let gate = Gate::new(GateConfig::default(), identities, Arc::new(WallClock), pacer);
-    thread::spawn(|| {
+    let stopper = gate.clone();
+    thread::spawn(move || {
         let _ = std::io::stdin().read(&mut [0]);
-        std::process::exit(0);
+        stopper.stop();
     });
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,5 +1,11 @@
 //! A gate with a store that does what the test says, and a charger that speaks MQTT byte by byte.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of this")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::as_conversions,
+    clippy::wildcard_enum_match_arm,
+    reason = "test code: what is not expected fails the test"
+)]
 
 use std::{
     collections::VecDeque,
@@ -348,6 +354,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Charger<S> {
     /// Its CONNACK code.
     pub async fn login_with(&mut self, connect: rumqttc::mqttbytes::v4::Connect) -> u8 {
         self.send(&Packet::Connect(connect)).await;
+        self.connack().await
+    }
+
+    /// The code of the CONNACK that comes next.
+    pub async fn connack(&mut self) -> u8 {
         match self.next().await {
             Some(Packet::ConnAck(ack)) => {
                 assert!(!ack.session_present, "the gate keeps no session");

@@ -62,7 +62,7 @@ fn addresses(config: &Config, found: &mut Faults) {
     found.address("mqtt.listen", &config.mqtt.listen, true);
     found.address("mqtt.tls_listen", &config.mqtt.tls_listen, true);
     let url = &config.http.public_url;
-    if !url.is_empty() && !(url.starts_with("http://") || url.starts_with("https://")) {
+    if !(url.is_empty() || url.starts_with("http://") || url.starts_with("https://")) {
         found.add("http.public_url", format!("\"{url}\""), "begin it with http:// or https://, or leave it empty");
     }
     if config.mqtt.listen.is_empty() && config.mqtt.tls_listen.is_empty() {

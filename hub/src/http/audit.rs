@@ -64,6 +64,6 @@ pub(crate) fn audit_row<const ROLES: Roles>(
 }
 
 fn view(row: AuditRow) -> AuditView {
-    let detail = serde_json::from_str(&row.detail).unwrap_or_else(|_| Value::String(row.detail));
+    let detail = serde_json::from_str(&row.detail).unwrap_or(Value::String(row.detail));
     AuditView { at: row.at, actor: row.actor, role: row.role, action: row.action, target: row.target, detail }
 }

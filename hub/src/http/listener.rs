@@ -163,3 +163,52 @@ impl AsyncWrite for Visitor {
         self.stream.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    async fn door(per_address_max: u32, idle_max: Duration) -> Door {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let limits = Limits { http_connections_per_address_max: per_address_max, ..Limits::default() };
+        Door { idle_max, ..Door::new(listener, &limits) }
+    }
+
+    #[tokio::test]
+    async fn an_address_has_only_so_many_places_and_gets_them_back() {
+        let door = door(2, Duration::from_secs(60)).await;
+        let (here, there): (IpAddr, IpAddr) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
+        let held = [door.admit(here), door.admit(here)];
+        assert!(held.iter().all(Option::is_some) && door.admit(here).is_none());
+        assert!(door.admit(there).is_some());
+        drop(held);
+        assert!(door.admit(here).is_some());
+        assert!(door.by_address.lock().is_empty(), "nobody is remembered who has gone");
+    }
+
+    #[tokio::test]
+    async fn a_connection_over_the_limit_is_closed_and_the_next_one_is_served() {
+        let mut door = door(1, Duration::from_secs(60)).await;
+        let address = door.local_addr().unwrap();
+        let _first = TcpStream::connect(address).await.unwrap();
+        let (held, _) = Listener::accept(&mut door).await;
+        let mut second = TcpStream::connect(address).await.unwrap();
+        let accepting = tokio::spawn(async move { Listener::accept(&mut door).await.1 });
+        assert_eq!(second.read(&mut [0; 1]).await.unwrap(), 0, "closed without an answer");
+        drop(held);
+        let third = TcpStream::connect(address).await.unwrap();
+        assert_eq!(accepting.await.unwrap(), third.local_addr().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_says_nothing_fails_with_a_time_out() {
+        let mut door = door(0, Duration::from_millis(50)).await;
+        let mut caller = TcpStream::connect(door.local_addr().unwrap()).await.unwrap();
+        let (mut visitor, _) = Listener::accept(&mut door).await;
+        caller.write_all(b"x").await.unwrap();
+        assert_eq!(visitor.read_u8().await.unwrap(), b'x');
+        assert_eq!(visitor.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+}

@@ -32,8 +32,6 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     /// The wall's time, for what other systems sign.
     pub(crate) wall: Arc<dyn Clock>,
-    /// How many times as fast as the wall's the charging world's time runs; 1 but for the demo.
-    pub(crate) time_factor: u32,
     pub(crate) actors: Handle,
     pub(crate) money: Arc<dyn Money>,
     pub(crate) telemetry: Arc<dyn Telemetry>,

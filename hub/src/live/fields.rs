@@ -32,8 +32,34 @@ pub(super) fn fields_of(order: &Order, link: LinkState, values: Option<&Values>,
         },
     };
     let shown = if is_settled(order) { known } else { known.max_with(floor) };
+    fields.extend(live_fields(order, values, shown).map(|(name, value)| (name.to_owned(), value)));
+    cut_segments(&mut fields);
+    (fields, shown)
+}
+
+/// Lays newer live values over the fields of an order that did not change otherwise, and says which fields changed:
+/// the same as [`fields_of`] and [`difference`], for a fifth of the cost. `None` when estimates count no more.
+pub(super) fn lay_over(fields: &mut Fields, order: &Order, values: &Values, floor: Shown) -> Option<(Fields, Shown)> {
+    if is_settled(order) || order.ended_at.is_some() {
+        return None;
+    }
+    let known = Shown { energy_wh: values.energy.max(order.energy_wh).0, amount_fen: values.amount.0 };
+    let shown = known.max_with(floor);
+    let duration = ("durationS", json!(values.duration_s));
+    let mut changed = Fields::new();
+    for (name, value) in live_fields(order, Some(values), shown).into_iter().chain([duration]) {
+        if fields.get(name) != Some(&value) {
+            fields.insert(name.to_owned(), value.clone());
+            changed.insert(name.to_owned(), value);
+        }
+    }
+    Some((changed, shown))
+}
+
+/// The fields that come from the running session.
+fn live_fields(order: &Order, values: Option<&Values>, shown: Shown) -> [(&'static str, Value); 8] {
     let soc = values.and_then(|v| v.soc).or(order.end_soc).or(order.start_soc);
-    let live = [
+    [
         ("energyWh", json!(shown.energy_wh)),
         ("amountFen", json!(shown.amount_fen)),
         ("powerW", json!(values.and_then(|v| v.power))),
@@ -42,10 +68,7 @@ pub(super) fn fields_of(order: &Order, link: LinkState, values: Option<&Values>,
         ("socPercent", json!(soc.map(percent))),
         ("asOf", json!(values.and_then(|v| v.as_of))),
         ("period", json!(values.and_then(|v| v.period.as_deref()))),
-    ];
-    fields.extend(live.map(|(name, value)| (name.to_owned(), value)));
-    cut_segments(&mut fields);
-    (fields, shown)
+    ]
 }
 
 /// The two figures that never go down within an epoch.
@@ -163,6 +186,29 @@ mod tests {
         assert_eq!(shown, Shown { energy_wh: 400, amount_fen: 40 });
         assert!(shown.is_below(floor));
         assert_eq!(fields.get("powerW"), Some(&Value::Null), "no current flows any more");
+    }
+
+    #[test]
+    fn laying_values_over_is_the_same_as_showing_everything_anew() {
+        let order = order("1");
+        let (mut laid, mut shown) = fields_of(&order, LinkState::Stale, None, Shown::default());
+        for n in [1_i16, 2, 2, 5, 3, 9] {
+            let newer = Values {
+                power: (n != 5).then_some(Watts(i32::from(n) * 1000)),
+                soc: (n > 2).then_some(SocTenths(n * 10)),
+                duration_s: n.into(),
+                period: Some(if n > 4 { "峰" } else { "平" }.into()),
+                ..values(i64::from(n) * 10, n.into())
+            };
+            let (anew, shown_anew) = fields_of(&order, LinkState::Stale, Some(&newer), shown);
+            let changed_anew = difference(&laid, &anew);
+            let (changed, shown_laid) = lay_over(&mut laid, &order, &newer, shown).unwrap();
+            assert_eq!((&laid, &changed, shown_laid), (&anew, &changed_anew, shown_anew), "{n}");
+            shown = shown_laid;
+        }
+        let mut billed = order;
+        billed.bill = Some(bill(1, 1, 1));
+        assert_eq!(lay_over(&mut laid, &billed, &values(900, 90), shown), None);
     }
 
     #[test]

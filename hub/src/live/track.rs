@@ -16,7 +16,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     bucket::Bucket,
-    fields::{Fields, Shown, difference, fields_of, is_over},
+    fields::{Fields, Shown, difference, fields_of, is_over, lay_over},
     limits::{PROGRESS_BURST, PROGRESS_EVERY},
     ring::Ring,
 };
@@ -37,6 +37,8 @@ struct State {
     values: Option<Values>,
     /// Whether facts have come that may be shown at once.
     ready: bool,
+    /// Whether there are others than live values among them.
+    order_changed: bool,
     /// Whether the sweep will look at this track when its next progress is due.
     queued: bool,
     pace: Bucket,
@@ -135,6 +137,7 @@ impl Track {
             link: None,
             values: None,
             ready: false,
+            order_changed: true,
             queued: false,
             pace: Bucket::new(PROGRESS_EVERY, PROGRESS_BURST),
             epoch: epochs.next(),
@@ -191,6 +194,7 @@ impl Track {
         }
         state.order = Some(Box::new(order.clone()));
         state.link = Some(link);
+        state.order_changed = true;
         state.ready = true;
         drop(state);
         self.wake();
@@ -200,6 +204,7 @@ impl Track {
     pub(super) fn link_changed(&self, link: LinkState) {
         let mut state = self.state.lock();
         state.link = Some(link);
+        state.order_changed = true;
         state.ready = true;
         drop(state);
         self.wake();
@@ -215,6 +220,7 @@ impl Track {
         if state.values.is_none() {
             state.values = values;
         }
+        state.order_changed = true;
         state.ready = true;
     }
 
@@ -277,26 +283,37 @@ impl State {
 
     /// Turns the facts that are ready into the next delta, into a first state, or into a new epoch.
     fn cut(&mut self) {
-        let Some(order) = self.order.as_ref().filter(|_| self.ready) else { return };
-        self.ready = false;
-        let link = self.link.unwrap_or(LinkState::Offline);
-        let (fields, shown) = fields_of(order, link, self.values.as_ref(), self.shown);
-        if self.fields.is_empty() {
+        if !std::mem::take(&mut self.ready) {
+            return;
+        }
+        let Some(order) = &self.order else { return };
+        if let Some(values) = self.values.as_ref().filter(|_| !self.order_changed && !self.fields.is_empty())
+            && let Some((changed, shown)) = lay_over(&mut self.fields, order, values, self.shown)
+        {
+            self.shown = shown;
+            return self.push(&changed);
+        }
+        let (fields, shown) =
+            fields_of(order, self.link.unwrap_or(LinkState::Offline), self.values.as_ref(), self.shown);
+        self.order_changed = false;
+        let before = std::mem::replace(&mut self.fields, fields);
+        if before.is_empty() {
             self.ring = Ring::after(1);
         } else if shown.is_below(self.shown) {
             // Watchers compare the epoch and take a snapshot.
             self.epoch = self.epochs.next();
             self.ring = Ring::after(1);
         } else {
-            let changed = difference(&self.fields, &fields);
-            if changed.is_empty() {
-                return;
-            }
-            let seq = self.ring.last().saturating_add(1);
-            self.ring.push(text(&Message { t: "delta", epoch: None, seq, greeting: None, d: &changed }));
+            self.push(&difference(&before, &self.fields));
         }
-        self.fields = fields;
         self.shown = shown;
+    }
+
+    fn push(&mut self, changed: &Fields) {
+        if !changed.is_empty() {
+            let seq = self.ring.last().saturating_add(1);
+            self.ring.push(text(&Message { t: "delta", epoch: None, seq, greeting: None, d: changed }));
+        }
     }
 }
 

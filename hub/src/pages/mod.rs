@@ -85,8 +85,12 @@ async fn stop(State(door): State<Door>, Path(ticket): Path<String>) -> Result<St
 mod tests {
     #[test]
     fn the_pages_together_are_no_more_than_25_kib() {
-        let parts =
-            [include_str!("operator.html"), include_str!("driver.html"), include_str!("shared.css"), include_str!("shared.js")];
+        let parts = [
+            include_str!("operator.html"),
+            include_str!("driver.html"),
+            include_str!("shared.css"),
+            include_str!("shared.js"),
+        ];
         let len: usize = parts.iter().map(|part| part.len()).sum();
         assert!(len <= 25 * 1024, "{len} bytes");
     }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a harness that fails shall fail loudly")]
 
 use std::{
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
     time::Duration,
 };
@@ -55,22 +55,35 @@ impl Reply {
 
 /// Makes one call.
 pub fn call(to: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
-    let mut stream = TcpStream::connect(to).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let answered = try_call(to, method, path, headers, body);
+    answered.unwrap_or_else(|error| panic!("no answer to {method} {path}: {error}"))
+}
+
+/// Makes one call; an error when no answer came, because nobody listens or the hub died over it.
+pub fn try_call(
+    to: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> std::io::Result<Reply> {
+    let mut stream = TcpStream::connect(to)?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     let mut head =
         format!("{method} {path} HTTP/1.1\r\nhost: {to}\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str("\r\n");
-    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(head.as_bytes())?;
     // A hub that refuses by the headers may close before it has read the body.
     let _ = stream.write_all(body);
     let mut raw = Vec::new();
-    if let Err(error) = stream.read_to_end(&mut raw) {
-        assert!(!raw.is_empty(), "no answer to {method} {path}: {error}");
+    match stream.read_to_end(&mut raw) {
+        Err(error) if raw.is_empty() => Err(error),
+        Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+        Ok(_) | Err(_) => Ok(parse(&raw)),
     }
-    parse(&raw)
 }
 
 fn parse(raw: &[u8]) -> Reply {

@@ -1,10 +1,16 @@
 //! The real binary, started on free ports with a directory of its own, killed and started again as a test likes.
 //!
 //! Calls block; from an async test use them on a runtime with several threads.
+#![allow(unreachable_pub, reason = "shared by several test binaries, so public in none")]
 #![allow(dead_code, reason = "each test binary uses a part of it")]
-#![allow(clippy::unwrap_used, reason = "a harness that fails shall fail loudly")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a harness that fails shall fail loudly")]
 
+pub mod charger;
+pub mod crash;
 pub mod http;
+pub mod phone;
+pub mod scene;
+pub mod wait;
 pub mod world;
 
 use std::{
@@ -173,8 +179,11 @@ pub fn pilehub() -> Command {
     command
 }
 
-/// `PILEHUB__SECTION__KEY` of `section.key`.
+/// `PILEHUB__SECTION__KEY` of `section.key`; a whole variable stays as it is.
 pub fn variable(key: &str) -> String {
+    if key.starts_with("PILEHUB_") {
+        return key.to_owned();
+    }
     format!("PILEHUB__{}", key.to_uppercase().replace('.', "__"))
 }
 

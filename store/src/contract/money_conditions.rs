@@ -91,6 +91,9 @@ pub async fn an_order_changes_only_from_the_revision_before(engine: &dyn Engine)
     assert_eq!(money.commit(commit([change_order(&third)])).await, stale, "one was left out");
     assert_eq!(money.commit(commit([change_order(&second)])).await, CommitOutcome::Applied);
     assert_eq!(money.commit(commit([change_order(&second)])).await, stale, "it was done");
+    let stolen = settlement::order::Order { user_id: user("u2"), ..third };
+    let outcome = money.commit(commit([change_order(&stolen)])).await;
+    assert!(matches!(outcome, CommitOutcome::Conflict(Conflict::Malformed(_))), "an order keeps its user: {outcome:?}");
     assert_eq!(money.order(&order_no("1001")).await.unwrap(), Some(second));
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod register;
 pub(crate) mod telemetry;
 pub(crate) mod view;
 
+use actors::api::Refusal;
 use axum::{
     Json,
     extract::{Path, State},
@@ -85,7 +86,7 @@ pub(crate) async fn get(
     Path(code): Path<String>,
 ) -> Result<Json<PileOut>, Problem> {
     let code = code_of(&code)?;
-    let pile = app.actors.pile(&code).ok_or_else(|| actors::api::Refusal::PileNotFound(code))?;
+    let pile = app.actors.pile(&code).ok_or(Refusal::PileNotFound(code))?;
     Ok(Json(Prices::new(&app).out(pile, by.is_staff())))
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use actors::api::Refusal;
 use axum::{
     Json,
     extract::{Path, State},
@@ -88,7 +89,7 @@ pub(crate) async fn telemetry(
     params: Params,
 ) -> Result<Json<Telemetry>, Problem> {
     let code = code_of(&code)?;
-    let pile_no = app.actors.pile_no(&code).ok_or_else(|| actors::api::Refusal::PileNotFound(code))?;
+    let pile_no = app.actors.pile_no(&code).ok_or(Refusal::PileNotFound(code))?;
     let step_s = params.int("stepS", 1, STEP_S_MAX)?.unwrap_or(STEP_S_DEFAULT);
     let to = params.time("to")?.unwrap_or_else(|| app.now().plus(Millis(1)));
     let from = params.time("from")?.unwrap_or_else(|| to.plus(Millis::from_secs(-3_600)));

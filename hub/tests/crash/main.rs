@@ -1,0 +1,14 @@
+//! The real binary, killed at any instant of an order's life and started again on what it left behind: one order, one
+//! bill, one settlement, money conserved, the session live again.
+//!
+//! The named points exist in a build with the feature `failpoints` only; everything else needs no feature.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests fail loudly")]
+
+mod books;
+mod charger;
+mod driver;
+mod kills;
+#[cfg(feature = "failpoints")]
+mod points;
+#[path = "../support/mod.rs"]
+mod support;
