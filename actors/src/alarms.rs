@@ -12,6 +12,7 @@ pub(crate) mod code {
     pub(crate) const PILE_OFFLINE: &str = "PILE_OFFLINE";
     pub(crate) const STOP_UNANSWERED: &str = "STOP_UNANSWERED";
     pub(crate) const PROVISIONAL: &str = "SETTLED_WITHOUT_RECORD";
+    pub(crate) const ENDED_BY_FAULT: &str = "ENDED_BY_FAULT";
     pub(crate) const CONFLICTING_RECORD: &str = "CONFLICTING_RECORD";
     pub(crate) const PULLED: &str = "PULLED_WHILE_CHARGING";
 }

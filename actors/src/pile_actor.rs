@@ -8,12 +8,12 @@ use std::{
 
 use domain::{
     AckToken, ConnectorId, OrderNo, Timestamp,
-    connector::ConnectorEvent,
+    connector::{Connector, ConnectorEvent},
     pile::{Bar, Fault, Link, LinkTiming, Pile, PileEffect},
     wire::{CommandAck, Heartbeat, Reason, UpFrame},
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
-use settlement::order::{Order, StopBy};
+use settlement::order::{Order, OrderStatus, StopBy};
 use store::{
     money::{Commit, CommitOutcome, Severity, Write},
     telemetry::{Append, Quarantined},
@@ -165,6 +165,7 @@ impl Memory {
     }
 
     /// Heartbeats, meters, frames of running sessions, words of sessions: no store is asked. Gives back the rest.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "everything else takes the other road")]
     fn handle_now(&mut self, msg: PileMsg) -> Option<PileMsg> {
         match msg {
             PileMsg::Frame(up) => {
@@ -231,7 +232,9 @@ impl Memory {
                 self.pile.handle_timeout(now);
                 self.commands.tick(&self.core, &self.slot, now).await;
             }
-            PileMsg::Claim { connector, order_no, reply } => drop(reply.send(self.claim(connector, order_no))),
+            PileMsg::Claim { connector, order_no, reply } => {
+                drop(reply.send(Box::pin(self.claim(connector, order_no)).await));
+            }
             PileMsg::Release { connector, order_no } => {
                 self.pile.connector_event(connector, &ConnectorEvent::Released(order_no));
             }
@@ -286,7 +289,13 @@ impl Memory {
                 }
                 Box::pin(self.event(&event, received, token)).await;
             }
-            UpFrame::CommandAck(ack) => Box::pin(self.command_ack(ack, received, token)).await,
+            UpFrame::CommandAck(ack) => {
+                if let Err(not) = Box::pin(self.about_here(&ack)).await {
+                    let back = Up { pile_no, received, frame: UpFrame::CommandAck(ack), topic, raw, token };
+                    return Err((back, not));
+                }
+                Box::pin(self.command_ack(ack, received, token)).await;
+            }
             UpFrame::Status(status) => {
                 let msg = SessionMsg::Status { frame: Box::new(status), received, token };
                 let Err(msg) = self.sessions.try_tell_status(msg) else { return Ok(()) };
@@ -320,6 +329,14 @@ impl Memory {
         if self.core.ports.telemetry.push(row, token).is_err() {
             // Not taken, so not acknowledged: the charger sends it again.
             self.core.shed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the order that an answer names, if it names one, is of this pile.
+    async fn about_here(&self, ack: &CommandAck) -> Result<(), NotUsed> {
+        match &ack.order_no {
+            Some(order_no) if !self.sessions.has(order_no) => self.order_here(order_no).await.map(drop),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -361,7 +378,10 @@ impl Memory {
 
     // Orders ----------------------------------------------------------------------------------------------------
 
-    fn claim(&mut self, connector: ConnectorId, order_no: OrderNo) -> Result<(), Refusal> {
+    async fn claim(&mut self, connector: ConnectorId, order_no: OrderNo) -> Result<(), Refusal> {
+        if self.pile.may_start(connector) == Err(Bar::Busy) {
+            self.free_if_over(connector).await;
+        }
         let pile = self.slot.facts.pile_code.clone();
         self.pile.may_start(connector).map_err(|bar| match bar {
             Bar::Offline => Refusal::PileOffline(pile.clone()),
@@ -375,6 +395,17 @@ impl Memory {
         })?;
         self.pile.connector_event(connector, &ConnectorEvent::Claimed(order_no));
         Ok(())
+    }
+
+    /// Frees a gun whose order has ended in the store: its session says so a moment later, but whoever has seen the end
+    /// of a charge may start the next one.
+    async fn free_if_over(&mut self, connector: ConnectorId) {
+        let Some(holder) = self.pile.connector(connector).and_then(Connector::order).cloned() else { return };
+        let Ok(Some(order)) = self.core.ports.money.order(&holder).await else { return };
+        let charges = order.ghost.as_ref().is_some_and(|ghost| ghost.bill.is_none());
+        if (order.status.is_over() || order.status == OrderStatus::Held) && !charges {
+            self.pile.connector_event(connector, &ConnectorEvent::Released(holder));
+        }
     }
 
     async fn stop(

@@ -125,9 +125,10 @@ impl Actor for SessionActor {
     ) -> Result<(), ActorProcessingErr> {
         let was_over = running.ended;
         // Status frames come all the time: done on the spot. The rest pays for a future, on the heap.
-        match msg {
-            SessionMsg::Status { frame, received, token } => running.status(&frame, received, token),
-            other => Box::pin(running.handle(other)).await,
+        if let SessionMsg::Status { frame, received, token } = msg {
+            running.status(&frame, received, token);
+        } else {
+            Box::pin(running.handle(msg)).await;
         }
         if running.machine.has_effects() || !running.waiting.is_empty() {
             Box::pin(running.carry_out(running.core.now())).await;
@@ -216,6 +217,8 @@ impl Running {
                             self.estimate(&reading);
                         }
                     }
+                    // Who looks before the charger's next frame sees what was measured, not nothing.
+                    self.show_live();
                 }
                 Err(error) => tracing::warn!(order = %self.order.order_no, %error, "readings cannot be read back"),
             }
@@ -328,9 +331,15 @@ impl Running {
         let charge = self.charge(ChargeEnd::Record(RecordTimes::from(frame)));
         let Some(charge) = charge else { return };
         let job = Job::Record { facts: RecordFacts::from(frame), charge };
-        match self.step(job, vec![Write::Record(Box::new(row))], None).await {
+        let alarm = self.unreported_fault(frame, received);
+        let mut with = vec![Write::Record(Box::new(row))];
+        with.extend(alarm.iter().map(|alarm| Write::Alarm(Box::new(alarm.clone()))));
+        match self.step(job, with, None).await {
             Ok(settled) if settled.applied => {
                 store::failpoint::hit("session.settled");
+                if let Some(alarm) = &alarm {
+                    self.core.alarms.note(alarm);
+                }
                 self.acknowledge(frame, RecordAckResult::Stored, token);
                 store::failpoint::hit("session.acknowledged");
                 self.announce(&settled.order);
@@ -449,6 +458,14 @@ impl Running {
         }))
     }
 
+    /// The alarm of a fault that the charger tells of in its record only, without an event before it.
+    fn unreported_fault(&self, frame: &Finished, now: Timestamp) -> Option<store::money::Alarm> {
+        let unreported = frame.stop_reason == StopReason::Fault && self.fault.is_none();
+        let fault = frame.fault_code.as_deref().unwrap_or("UNKNOWN");
+        let text = format!("the charger ended it with fault {fault}");
+        unreported.then(|| self.alarm(code::ENDED_BY_FAULT, Severity::High, &text, now))
+    }
+
     pub(crate) fn alarm(
         &self,
         code: &'static str,
@@ -474,7 +491,7 @@ impl Running {
         if order.status == OrderStatus::Stopping {
             self.tell_pile(ConnectorEvent::StopSent(order.order_no.clone()));
         }
-        self.tell_fleet("ORDER", format!("{:?}", order.status));
+        self.tell_fleet("ORDER", order.status.as_str().to_owned());
     }
 
     fn tell_fleet(&self, code: &'static str, detail: String) {

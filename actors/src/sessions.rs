@@ -43,6 +43,10 @@ impl Sessions {
         self.0.is_empty()
     }
 
+    pub(crate) fn has(&self, order_no: &OrderNo) -> bool {
+        self.0.contains_key(order_no)
+    }
+
     pub(crate) fn orders(&self) -> impl Iterator<Item = &OrderNo> {
         self.0.keys()
     }
@@ -285,7 +289,7 @@ impl Memory {
     }
 
     /// The order a frame names, if it is one of this pile. `Ok(None)`: the store cannot say; the charger will repeat.
-    async fn order_here(&self, order_no: &OrderNo) -> Result<Option<Order>, NotUsed> {
+    pub(crate) async fn order_here(&self, order_no: &OrderNo) -> Result<Option<Order>, NotUsed> {
         match self.core.ports.money.order(order_no).await {
             Ok(Some(order)) if order.pile_no == self.slot.no() => Ok(Some(order)),
             Ok(Some(_)) => {

@@ -1,5 +1,7 @@
 //! The rules of an order's life [CONTRACT 2], against real actors and a real store; each test is named after its rule.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test listens for one thing among many")]
+
 mod support;
 
 use actors::api::Refusal;

@@ -15,6 +15,7 @@ use domain::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{
+    attempts::Attempt,
     batch::{FrameRecord, Record},
     conn::{
         Conn, Turn,
@@ -159,15 +160,9 @@ impl Reading<'_> {
             Action::Refuse(code) => return ControlFlow::Break(Stop::Refuse(code)),
             Action::Close(cause) => return ControlFlow::Break(Stop::Close(cause)),
             Action::Pong => self.conn.answer(write::pingresp),
-            Action::Acknowledged(packet_id) => self.sent(self.conn.acknowledged(packet_id, self.now)),
-            Action::Subscribe { packet_id, wishes } => {
-                let answer = |out: &mut Vec<u8>, codes: &[u8]| write::suback(out, packet_id, codes);
-                self.sent(self.conn.subscribe(&wishes, write::SUBSCRIBE_REFUSED, self.now, answer));
-            }
-            Action::Unsubscribe { packet_id, topics } => {
-                self.conn.unsubscribe(&topics);
-                self.conn.answer(|out| write::unsuback(out, packet_id));
-            }
+            Action::Acknowledged(packet_id) => self.conn.acknowledged(packet_id, self.now),
+            Action::Subscribe { packet_id, wishes } => self.conn.subscribe(packet_id, &wishes, self.now),
+            Action::Unsubscribe { packet_id, topics } => self.conn.unsubscribe(packet_id, &topics),
         }
         ControlFlow::Continue(())
     }
@@ -215,14 +210,15 @@ impl Reading<'_> {
 
     fn forbidden(&self, forbidden: Forbidden<'_>) {
         metrics::counter!(names::FORBIDDEN, "what" => forbidden.what()).increment(1);
-        let pile = self.conn.who().map(|who| who.code.as_str()).unwrap_or_default();
         let topic: String = forbidden.topic().chars().take(128).collect();
+        let who = self.conn.who();
+        let pile = who.map(|who| who.code.as_str()).unwrap_or_default();
         tracing::warn!(target: "audit", peer = %self.conn.peer, pile, what = forbidden.what(), topic, "forbidden topic");
-    }
-
-    fn sent(&self, messages: u32) {
-        if messages > 0 {
-            self.shared.meters.sent.increment(messages.into());
+        if let Some(who) = who
+            && self.conn.tried()
+        {
+            let (pile, peer) = (who.code.clone(), self.conn.peer);
+            self.shared.attempts.tell(Attempt { pile, peer, what: forbidden.what(), topic });
         }
     }
 }

@@ -7,10 +7,12 @@ use domain::Clock;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
+    sync::mpsc,
     time::sleep,
 };
 
 use crate::{
+    attempts::Attempt,
     conn::Conn,
     driver::Driver,
     handles::{Acks, Outbound},
@@ -64,6 +66,7 @@ pub struct Gate {
 
 impl Gate {
     /// A gate that nobody can reach yet. `clock` dates the frames; `pacer` is the one of the thread it will run on.
+    /// The metrics recorder must be installed before: the gate looks its counters up once.
     #[must_use]
     pub fn new(config: GateConfig, identities: Arc<Identities>, clock: Arc<dyn Clock>, pacer: Pacer) -> Self {
         Self { shared: Arc::new(Shared::new(config, identities, clock, pacer)) }
@@ -79,6 +82,12 @@ impl Gate {
     #[must_use]
     pub fn acks(&self) -> Acks {
         Acks { shared: Arc::clone(&self.shared) }
+    }
+
+    /// What piles try and must not do, for the audit trail. Only the first caller gets it.
+    #[must_use]
+    pub fn attempts(&self) -> Option<mpsc::Receiver<Attempt>> {
+        self.shared.attempts.hear()
     }
 
     /// Carries frames to the sink and watches deadlines, until [`Self::stop`] and the end of the last connection. Run

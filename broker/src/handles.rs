@@ -45,8 +45,8 @@ impl Outbound {
             return Err(SendError::Offline);
         };
         match conn.send(message, self.shared.stopwatch.now()) {
-            Ok(sent) => {
-                self.shared.meters.sent.increment(sent.into());
+            Ok(()) => {
+                self.shared.meters.sent.increment(1);
                 Ok(())
             }
             Err(_full) => {

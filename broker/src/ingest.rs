@@ -142,3 +142,100 @@ fn understand(frame: &FrameRecord<'_>, code: &PileCode) -> Result<wire::UpFrame,
     }
     wire::parse(frame.topic, code.as_str(), frame.payload)
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::{Timestamp, wire::UpTopic};
+
+    use super::*;
+    use crate::{
+        shared::tests::{Notes, shared},
+        sink::DownCause,
+    };
+
+    const HEARTBEAT: &[u8] = br#"{"status":1,"timestamp":1763690000000}"#;
+
+    fn up(epoch: u32) -> Record<'static> {
+        Record::Up { pile_no: PileNo(1), epoch, code: "P1", addr: "127.0.0.1:1".parse().unwrap() }
+    }
+
+    fn down(epoch: u32) -> Record<'static> {
+        Record::Down { pile_no: PileNo(1), epoch, cause: DownCause::Closed, will: false }
+    }
+
+    fn frame(epoch: u32, n: u32, payload: &[u8]) -> Record<'_> {
+        Record::Frame(FrameRecord {
+            pile_no: PileNo(1),
+            epoch,
+            received: Timestamp::EPOCH,
+            topic: UpTopic::Heartbeat,
+            token: Some(n),
+            payload,
+            payload_len: u32::try_from(payload.len()).unwrap(),
+        })
+    }
+
+    /// Counts the frames as taken, as a connection does, and passes the batch on.
+    fn pass(ingest: &mut Ingest<Notes>, records: &[Record<'_>]) {
+        let mut batch = vec![0; HEAD_LEN];
+        for record in records {
+            if let Record::Frame(frame) = record {
+                ingest.shared.flow.taken(frame.payload.len());
+            }
+            record.write(&mut batch);
+        }
+        assert!(ingest.may_go_on());
+        ingest.batch(batch.into());
+    }
+
+    fn with_room(room: usize) -> Ingest<Notes> {
+        Ingest::new(shared(), Notes { room, ..Notes::default() })
+    }
+
+    #[tokio::test]
+    async fn a_late_frame_of_a_connection_that_was_taken_over_is_left_out() {
+        let mut ingest = with_room(9);
+        pass(&mut ingest, &[up(1), frame(1, 0, HEARTBEAT), down(1), up(2), frame(1, 1, HEARTBEAT)]);
+        pass(&mut ingest, &[frame(2, 0, HEARTBEAT), frame(1, 2, b"bad"), down(2), frame(2, 1, HEARTBEAT)]);
+        let expected = ["1 up 1", "1 1 heartbeat Some(0)", "1 down 1", "1 up 2", "1 2 heartbeat Some(0)", "1 down 2"];
+        assert_eq!(ingest.sink.told, expected);
+        assert_eq!(ingest.shared.flow.frames(), 0, "they no longer count as on their way");
+    }
+
+    #[tokio::test]
+    async fn a_frame_of_nobody_is_left_out() {
+        let mut ingest = with_room(9);
+        pass(&mut ingest, &[frame(1, 0, HEARTBEAT)]);
+        assert_eq!(ingest.sink.told, [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_busy_sink_gets_the_same_frame_again_and_nothing_twice() {
+        let mut ingest = with_room(1);
+        pass(&mut ingest, &[up(1), frame(1, 0, HEARTBEAT), frame(1, 1, b"bad"), frame(1, 2, HEARTBEAT), down(1)]);
+        for _ in 0..3 {
+            assert!(!ingest.may_go_on());
+        }
+        assert!(ingest.shared.flow.is_shut());
+        assert_eq!(ingest.shared.flow.frames(), 2);
+        ingest.sink.room = 1;
+        assert!(!ingest.may_go_on());
+        ingest.sink.room = 1;
+        assert!(ingest.may_go_on());
+        assert!(!ingest.shared.flow.is_shut());
+        let expected =
+            ["1 up 1", "1 1 heartbeat Some(0)", "P1 1 heartbeat MALFORMED_JSON", "1 1 heartbeat Some(2)", "1 down 1"];
+        assert_eq!(ingest.sink.told, expected);
+    }
+
+    #[tokio::test]
+    async fn a_sink_that_is_not_ready_shuts_the_flow_until_it_is() {
+        let mut ingest = with_room(9);
+        ingest.sink.not_ready = true;
+        assert!(!ingest.may_go_on());
+        assert!(ingest.shared.flow.is_shut());
+        ingest.sink.not_ready = false;
+        assert!(ingest.may_go_on());
+        assert!(!ingest.shared.flow.is_shut());
+    }
+}

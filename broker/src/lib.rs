@@ -11,6 +11,7 @@
 //! Knows nothing of orders, money, sessions or storage engines. A pile is a code, a number and a secret's verifier;
 //! a frame is what [`domain::wire`] makes of its bytes. It never acknowledges a frame by itself.
 
+mod attempts;
 mod batch;
 mod collector;
 mod conn;
@@ -35,6 +36,7 @@ mod sweeper;
 mod tcp;
 mod uptime;
 
+pub use attempts::Attempt;
 pub use gate::{Gate, GateConfig};
 pub use handles::{Acks, Outbound, SendError};
 pub use identity::{Identities, Identity, MASTER_KEY_LEN, NoRandomness, Verifier, new_secret};

@@ -37,6 +37,11 @@ pub const WRITE_WITHIN: Duration = Duration::from_secs(10);
 /// How long a frame may wait for its PUBACK. Beyond: closed, the charger sends it again on its next connection.
 pub const STORE_WITHIN: Duration = Duration::from_secs(30);
 
+/// Forbidden attempts of one connection that are told to the audit trail. Beyond: counted and logged only.
+pub const ATTEMPTS_PER_CONNECTION_MAX: u32 = 20;
+/// Forbidden attempts that wait for the audit trail. Beyond: counted and logged only.
+pub const ATTEMPTS_QUEUE_LEN_MAX: usize = 1_024;
+
 /// Bad frames within [`BAD_FRAMES_WINDOW`] that close a connection: the last of so many [CONTRACT 1.6].
 pub const BAD_FRAMES_MAX: usize = 20;
 /// See [`BAD_FRAMES_MAX`].

@@ -22,7 +22,7 @@ pub const BAD_FRAMES: &str = "pilehub_gate_bad_frames_total";
 pub const LATE_FRAMES: &str = "pilehub_gate_late_frames_total";
 /// PUBACKs sent.
 pub const PUBACKS: &str = "pilehub_gate_pubacks_total";
-/// Messages sent to piles.
+/// Messages taken for piles.
 pub const SENT: &str = "pilehub_gate_sent_total";
 /// Messages not taken for a pile, by `why`: `offline`, `queue_full`.
 pub const NOT_SENT: &str = "pilehub_gate_not_sent_total";
@@ -47,7 +47,7 @@ pub fn describe() {
     describe_counter!(BAD_FRAMES, Unit::Count, "frames not understood, by reason");
     describe_counter!(LATE_FRAMES, Unit::Count, "frames of connections that were taken over meanwhile");
     describe_counter!(PUBACKS, Unit::Count, "PUBACKs sent");
-    describe_counter!(SENT, Unit::Count, "messages sent to piles");
+    describe_counter!(SENT, Unit::Count, "messages taken for piles");
     describe_counter!(NOT_SENT, Unit::Count, "messages not taken for a pile");
     describe_counter!(PAUSES, Unit::Count, "times all reading stopped");
     describe_gauge!(IN_FLIGHT, Unit::Count, "frames on their way through the router");

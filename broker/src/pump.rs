@@ -147,3 +147,67 @@ impl<S: UpSink> Pump<S> {
         Ok(self.waiting.is_empty() && self.in_flight.is_empty())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::PileNo;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::{
+        batch::Record,
+        router::RouterKind,
+        shared::tests::{Notes, shared},
+        sink::DownCause,
+    };
+
+    /// A pump with so many batches in its router.
+    async fn with_batches(n: u32) -> (Pump<Notes>, Router) {
+        let mut pump = Pump::new(shared(), Notes::default());
+        let mut router = Router::start(RouterKind::Loopback).await.unwrap();
+        for epoch in 0..n {
+            let cause = DownCause::Closed;
+            pump.shared.collector.push(&Record::Down { pile_no: PileNo(1), epoch, cause, will: false });
+            pump.shared.collector.fetch(&mut pump.waiting);
+        }
+        pump.publish(&mut router).unwrap();
+        (pump, router)
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_is_skipped_is_a_fault_and_the_next_router_gets_it_again() {
+        let (mut pump, mut router) = with_batches(3).await;
+        let first = router.next().await.unwrap();
+        pump.arrived(first.clone()).unwrap();
+        let _lost = router.next().await.unwrap();
+        assert_eq!(pump.arrived(router.next().await.unwrap()), Err(RouterFault::Gap));
+        assert_eq!(pump.arrived(first), Err(RouterFault::Gap), "what came out once must not come again");
+        let mut next = pump.start().await;
+        for _ in 0..2 {
+            let batch = next.next().await.unwrap();
+            pump.arrived(batch).unwrap();
+        }
+        assert!(pump.in_flight.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_router_that_gives_nothing_out_is_given_up_but_an_empty_one_is_not() {
+        let (mut pump, mut router) = with_batches(1).await;
+        advance(ROUTER_STALL - Duration::from_millis(1)).await;
+        assert_eq!(pump.is_over(), Ok(false));
+        advance(Duration::from_millis(1)).await;
+        assert_eq!(pump.is_over(), Err(RouterFault::Stalled));
+        pump.arrived(router.next().await.unwrap()).unwrap();
+        advance(ROUTER_STALL * 10).await;
+        assert_eq!(pump.is_over(), Ok(false));
+    }
+
+    #[tokio::test]
+    async fn no_more_batches_are_in_the_router_than_its_channel_holds() {
+        let (mut pump, mut router) = with_batches(u32::try_from(BATCHES_IN_FLIGHT_MAX).unwrap() + 10).await;
+        assert_eq!((pump.in_flight.len(), pump.waiting.len()), (BATCHES_IN_FLIGHT_MAX, 10));
+        pump.arrived(router.next().await.unwrap()).unwrap();
+        pump.publish(&mut router).unwrap();
+        assert_eq!((pump.in_flight.len(), pump.waiting.len()), (BATCHES_IN_FLIGHT_MAX, 9));
+    }
+}

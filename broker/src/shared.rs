@@ -7,8 +7,8 @@ use metrics::{Counter, counter};
 use tokio::sync::watch;
 
 use crate::{
-    collector::Collector, conn::Conn, flow::Flow, gate::GateConfig, identity::Identities, names, pacing::Pacer,
-    registry::Registry, sink::DownCause, uptime::Stopwatch,
+    attempts::Attempts, collector::Collector, conn::Conn, flow::Flow, gate::GateConfig, identity::Identities, names,
+    pacing::Pacer, registry::Registry, sink::DownCause, uptime::Stopwatch,
 };
 
 /// Counters that are touched per frame, looked up once.
@@ -30,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) pacer: Pacer,
     pub(crate) registry: Registry,
     pub(crate) collector: Collector,
+    pub(crate) attempts: Attempts,
     pub(crate) flow: Flow,
     pub(crate) meters: Meters,
     /// Turns true once, when the gate is to end.
@@ -50,6 +51,7 @@ impl Shared {
             pacer,
             registry: Registry::default(),
             collector: Collector::new(),
+            attempts: Attempts::new(),
             meters: Meters {
                 frames: counter!(names::FRAMES),
                 pubacks: counter!(names::PUBACKS),
@@ -70,6 +72,80 @@ impl Shared {
             tracing::info!(pile = %who.code, epoch = who.epoch, %cause, "pile disconnected");
         } else {
             tracing::debug!(peer = %conn.peer, %cause, "stranger disconnected");
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use domain::{PileCode, PileNo, Timestamp};
+
+    use super::*;
+    use crate::{
+        identity::Identity,
+        limits::FRAMES_IN_FLIGHT_MAX,
+        pacing::Pacing,
+        router::RouterKind,
+        sink::{BadFrame, Deliver, LinkEvent, Up, UpSink},
+    };
+
+    #[derive(Debug)]
+    struct Epoch;
+
+    impl Clock for Epoch {
+        fn now(&self) -> Timestamp {
+            Timestamp::EPOCH
+        }
+    }
+
+    /// A gate's inside with the pile P1, whose secret is `s`, and a queue for a router.
+    pub(crate) fn shared() -> Arc<Shared> {
+        let identities = Identities::new(&[1; 32]);
+        let code = PileCode::parse("P1").unwrap();
+        let verifier = identities.verifier_of(&code, "s");
+        identities.insert(Identity { pile_no: PileNo(1), code, verifier });
+        let config = GateConfig {
+            router: RouterKind::Loopback,
+            frames_in_flight_max: FRAMES_IN_FLIGHT_MAX,
+            ..GateConfig::default()
+        };
+        Arc::new(Shared::new(config, Arc::new(identities), Arc::new(Epoch), Pacer::new(Pacing::default())))
+    }
+
+    /// Writes down what it is told; takes frames while it has room.
+    #[derive(Debug, Default)]
+    pub(crate) struct Notes {
+        pub(crate) told: Vec<String>,
+        pub(crate) room: usize,
+        pub(crate) not_ready: bool,
+    }
+
+    impl Notes {
+        fn take(&mut self, line: String) -> Deliver {
+            if self.room == 0 {
+                return Deliver::Busy;
+            }
+            self.room -= 1;
+            self.told.push(line);
+            Deliver::Taken
+        }
+    }
+
+    impl UpSink for Notes {
+        fn frame(&mut self, up: Up<'_>) -> Deliver {
+            self.take(format!("{} {} {} {:?}", up.pile_no.0, up.epoch, up.topic, up.token.map(|token| token.n)))
+        }
+        fn bad_frame(&mut self, bad: BadFrame<'_>) -> Deliver {
+            self.take(format!("{} {} {} {}", bad.code, bad.epoch, bad.topic, bad.error.reason))
+        }
+        fn link(&mut self, event: LinkEvent) {
+            self.told.push(match event {
+                LinkEvent::Up { pile_no, epoch, .. } => format!("{} up {epoch}", pile_no.0),
+                LinkEvent::Down { pile_no, epoch, .. } => format!("{} down {epoch}", pile_no.0),
+            });
+        }
+        fn ready(&self) -> bool {
+            !self.not_ready
         }
     }
 }

@@ -91,6 +91,21 @@ async fn keep_alive_counts_incoming_traffic_only() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_late_puback_is_no_sign_of_life_either() {
+    let hub = Hub::simulated();
+    hub.store.acknowledge_at_once(false);
+    let mut charger = connected(&hub, 10).await;
+    charger.publish("pile/P1/heartbeat", 1, 1, heartbeat(1)).await;
+    hub.store.until(|told| told.len() == 2).await;
+    let since = Instant::now();
+    sleep(Duration::from_secs(12)).await;
+    hub.store.complete_all();
+    assert_eq!(charger.puback().await, 1);
+    until_closed(&mut charger).await;
+    assert!(about(since.elapsed(), Duration::from_secs(15)), "{:?}", since.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn any_packet_keeps_it_alive() {
     let hub = Hub::simulated();
     let mut charger = connected(&hub, 10).await;
@@ -119,14 +134,37 @@ async fn a_frame_that_cannot_be_stored_in_30_seconds_closes_so_that_it_is_sent_a
 
 #[tokio::test(start_paused = true)]
 async fn a_pile_that_reads_nothing_is_closed_after_the_write_timeout() {
+    const ROOM: usize = 256;
+    // Fixed header, topic and its length.
+    const AROUND_PAYLOAD: usize = 3 + 2 + "pile/P1/command".len();
+    // One that is taken in part, then nothing; one that fits exactly, then one of which not a byte is taken.
+    for payloads in [vec![4096], vec![ROOM - AROUND_PAYLOAD, 1]] {
+        let hub = Hub::simulated();
+        let mut charger = hub.plug(ROOM);
+        assert_eq!(charger.login("P1", &secret("P1")).await, 0);
+        assert_eq!(charger.subscribe(&[("pile/P1/command".to_owned(), 0)]).await, [0]);
+        let since = Instant::now();
+        for len in payloads {
+            hub.gate.outbound().send(PileNo(1), DownTopic::Command, Bytes::from(vec![0; len]), false).unwrap();
+        }
+        hub.store.until_told(Told::Down { pile_no: 1, epoch: 1, cause: "write_timeout", will: false }).await;
+        assert!(about(since.elapsed(), limits::WRITE_WITHIN), "{:?}", since.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_connection_is_gone_a_moment_later_whatever_it_does() {
     let hub = Hub::simulated();
-    let mut charger = hub.plug(256);
-    assert_eq!(charger.login("P1", &secret("P1")).await, 0);
-    assert_eq!(charger.subscribe(&[("pile/P1/command".to_owned(), 0)]).await, [0]);
+    let mut charger = hub.plug(1024);
+    assert_eq!(charger.login("P1", "wrong").await, 4);
+    charger.send(&Packet::Connect(connect_packet("P1", "P1", &secret("P1")))).await;
+    charger.closed().await;
     let since = Instant::now();
-    hub.gate.outbound().send(PileNo(1), DownTopic::Command, Bytes::from(vec![0; 4096]), false).unwrap();
-    hub.store.until_told(Told::Down { pile_no: 1, epoch: 1, cause: "write_timeout", will: false }).await;
-    assert!(about(since.elapsed(), limits::WRITE_WITHIN), "{:?}", since.elapsed());
+    while hub.gate.connections() > 0 {
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert!(about(since.elapsed(), limits::LINGER), "{:?}", since.elapsed());
+    assert_eq!(hub.store.told(), []);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 
 mod common;
 
+use broker::limits;
 use common::{Hub, Told, heartbeat};
 use domain::wire::UpTopic;
 use rumqttc::Packet;
@@ -66,6 +67,28 @@ async fn own_down_topics_are_granted_and_a_forbidden_subscribe_gets_0x80() {
     .map(|(filter, qos)| (filter.to_owned(), qos));
     assert_eq!(charger.subscribe(&filters).await, [1, 0x80, 0, 0x80, 0x80, 0x80, 1]);
     charger.ping().await;
+}
+
+#[tokio::test]
+async fn forbidden_attempts_are_told_to_the_audit_trail_but_not_without_end() {
+    let hub = Hub::start().await;
+    let mut attempts = hub.gate.attempts().unwrap();
+    assert!(hub.gate.attempts().is_none(), "they are told to one only");
+    let mut charger = hub.connect("P1").await;
+    let told_max = usize::try_from(limits::ATTEMPTS_PER_CONNECTION_MAX).unwrap();
+    for n in 0..told_max + 5 {
+        assert_eq!(charger.subscribe(&[(format!("pile/P2/{n}"), 1)]).await, [0x80]);
+    }
+    let mut second = hub.connect("P2").await;
+    second.publish("pile/P1/heartbeat", 1, 1, heartbeat(1)).await;
+    second.closed().await;
+    for n in 0..told_max {
+        let attempt = attempts.recv().await.unwrap();
+        assert_eq!((attempt.pile.as_str(), attempt.what, attempt.topic), ("P1", "subscribe", format!("pile/P2/{n}")));
+    }
+    let attempt = attempts.recv().await.unwrap();
+    assert_eq!((attempt.pile.as_str(), attempt.what, attempt.topic.as_str()), ("P2", "publish", "pile/P1/heartbeat"));
+    assert!(attempts.try_recv().is_err());
 }
 
 #[tokio::test]

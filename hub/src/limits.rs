@@ -37,7 +37,5 @@ pub(crate) const CALLBACK_SKEW_S: i64 = 300;
 pub(crate) const DRAIN_S: u64 = 10;
 /// Connections that may wait to be accepted. Beyond: the system lets callers try again.
 pub(crate) const BACKLOG: u32 = 4_096;
-/// Audit rows of the gate that may wait to be written. Beyond: counted by the gate only.
-pub(crate) const AUDIT_QUEUE_LEN_MAX: usize = 1_024;
 
 const _: () = assert!(PAGE_LEN_DEFAULT <= PAGE_LEN_MAX);

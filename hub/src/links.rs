@@ -8,16 +8,15 @@ use actors::{
     Handle,
     api::{self, PileLink},
 };
-use broker::{Acks, BadFrame, Deliver, DownCause, LinkEvent, Outbound, UpSink};
+use broker::{Acks, BadFrame, Deliver, LinkEvent, Outbound, UpSink};
 use bytes::Bytes;
 use domain::{
-    AckToken, PileCode, PileNo, Timestamp, UserId,
+    AckToken, PileCode, PileNo, Timestamp,
     command::Command,
     wire::{DownTopic, RecordAckResult, UpTopic, encode_command, encode_record_ack},
 };
 use parking_lot::Mutex;
-use store::{registry::AuditRow, telemetry::Quarantined};
-use tokio::sync::mpsc;
+use store::telemetry::Quarantined;
 
 /// The connection a pile has, by number.
 type Epochs = Arc<Mutex<HashMap<PileNo, u32>>>;
@@ -27,36 +26,11 @@ type Epochs = Arc<Mutex<HashMap<PileNo, u32>>>;
 pub(crate) struct ToActors {
     actors: Handle,
     epochs: Epochs,
-    /// What must be written into the audit trail; its reader is off the hot thread.
-    trail: mpsc::Sender<AuditRow>,
-    clock: Arc<dyn domain::Clock>,
 }
 
 impl ToActors {
-    pub(crate) fn new(
-        actors: Handle,
-        piles: &ToPiles,
-        trail: mpsc::Sender<AuditRow>,
-        clock: Arc<dyn domain::Clock>,
-    ) -> Self {
-        Self { actors, epochs: Arc::clone(&piles.epochs), trail, clock }
-    }
-
-    /// A pile tried what it must not do. When too many do at once, the gate's counter tells the rest.
-    fn audit_forbidden(&self, pile_no: PileNo) {
-        let code = self.actors.code_of(pile_no);
-        let Some(actor) = code.as_ref().and_then(|code| UserId::parse(code.as_str()).ok()) else { return };
-        let row = AuditRow {
-            at: self.clock.now(),
-            target: actor.to_string(),
-            actor,
-            role: "pile".to_owned(),
-            action: "FORBIDDEN_PUBLISH".to_owned(),
-            detail: "{}".to_owned(),
-        };
-        if let Err(error) = self.trail.try_send(row) {
-            tracing::debug!(%error, "the audit trail is too slow");
-        }
+    pub(crate) fn new(actors: Handle, piles: &ToPiles) -> Self {
+        Self { actors, epochs: Arc::clone(&piles.epochs) }
     }
 }
 
@@ -98,9 +72,6 @@ impl UpSink for ToActors {
             }
             LinkEvent::Down { pile_no, epoch, cause, will } => {
                 tracing::debug!(pile = pile_no.0, epoch, %cause, will, "link down");
-                if cause == DownCause::Forbidden {
-                    self.audit_forbidden(pile_no);
-                }
                 let mut epochs = self.epochs.lock();
                 if epochs.get(&pile_no) == Some(&epoch) {
                     epochs.remove(&pile_no);

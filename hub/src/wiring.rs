@@ -11,9 +11,10 @@ use actors::{
 };
 use anyhow::Context;
 use axum::Router;
-use broker::{Gate, GateConfig, Identities, Identity, Pacer, Pacing};
-use domain::{Clock, Fen, Millis};
+use broker::{Attempt, Gate, GateConfig, Identities, Identity, Pacer, Pacing};
+use domain::{Clock, Fen, Millis, UserId};
 use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::json;
 use settlement::settle::MoneyRules;
 use store::{
     money::{Commit, CommitOutcome, Money, Write},
@@ -31,7 +32,7 @@ use crate::{
     config::Config,
     http::{self, App, Calls, Parts, auth::Tokens},
     keys::Keys,
-    limits::{AUDIT_QUEUE_LEN_MAX, DRAIN_S},
+    limits::DRAIN_S,
     links::{ToActors, ToPiles},
     live::{self, Door, Live, SeatLimits, Settings},
     pages,
@@ -92,16 +93,16 @@ impl Hub {
         };
         let hot = HotThread::start(&pacer)?;
         let actors = Handle::start(ports, timing(&config), rules(&config), hot.handle.clone()).await?;
-        let (trail, rows) = mpsc::channel(AUDIT_QUEUE_LEN_MAX);
-        let sink = ToActors::new(actors.clone(), &piles, trail, Arc::clone(&clock));
+        let sink = ToActors::new(actors.clone(), &piles);
         let running_gate = gate.clone();
         let gate_run = hot.handle.spawn(async move { running_gate.run(sink).await });
         let ready = Arc::new(Readiness::default());
         let world =
             live::world::Running { handle: actors.clone(), money: Arc::clone(&money), clock: Arc::clone(&clock) };
         let door = Door { live: Arc::clone(&live), world: Arc::new(world) };
-        let mut beside = vec![tokio::spawn(write_trail(Arc::clone(&money), rows))];
-        beside.extend(live::spawn(&door));
+        let mut beside = Vec::from(live::spawn(&door));
+        let attempts = gate.attempts().context("the gate's attempts are taken once")?;
+        beside.push(tokio::spawn(write_trail(Arc::clone(&money), Arc::clone(&clock), attempts)));
         listen(mqtt, &gate, &hot, &ready)?;
         let tokens = Tokens::new(&keys.jwt);
         let telemetry = store.telemetry();
@@ -218,8 +219,17 @@ fn listen(mqtt: Option<StdListener>, gate: &Gate, hot: &HotThread, ready: &Readi
 }
 
 /// Writes what was tried at the gate into the audit trail.
-async fn write_trail(money: Arc<dyn Money>, mut rows: mpsc::Receiver<AuditRow>) {
-    while let Some(row) = rows.recv().await {
+async fn write_trail(money: Arc<dyn Money>, clock: Arc<dyn Clock>, mut attempts: mpsc::Receiver<Attempt>) {
+    while let Some(Attempt { pile, peer, what, topic }) = attempts.recv().await {
+        let Ok(actor) = UserId::parse(pile.as_str()) else { continue };
+        let row = AuditRow {
+            at: clock.now(),
+            actor,
+            role: "pile".to_owned(),
+            action: format!("FORBIDDEN_{}", what.to_ascii_uppercase()),
+            target: topic,
+            detail: json!({ "peer": peer.to_string() }).to_string(),
+        };
         let commit = Commit { writes: vec![Write::Audit(Box::new(row))] };
         match money.commit(commit).await {
             CommitOutcome::Applied => {}

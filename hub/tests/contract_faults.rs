@@ -1,5 +1,5 @@
 //! Faults that a charger reports: what they end, what they close, and for how long [CONTRACT 2].
-#![allow(clippy::unwrap_used, reason = "the helpers of tests fail loudly")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of tests fail loudly")]
 
 mod support;
 
@@ -57,11 +57,29 @@ fn a_fault_while_charging_waits_for_the_record_and_closes_as_an_exception_with_i
     assert_eq!((&ended["faultCode"], &ended["provisional"]), (&json!("E106"), &json!(false)));
     assert_eq!((&ended["bill"]["totalFen"], &ended["paymentStatus"]), (&json!(180), &json!("PAID")));
     let alarm = scene.hub.until_alarm("the alarm", |alarm| alarm["code"].to_string().contains("E106"));
-    assert_eq!((&alarm["pileCode"], &alarm["connectorId"], &alarm["state"]), (&json!("P1"), &json!(1), &json!("RAISED")));
+    assert_eq!(
+        (&alarm["pileCode"], &alarm["connectorId"], &alarm["state"]),
+        (&json!("P1"), &json!(1), &json!("RAISED"))
+    );
     assert_eq!(alarm["count"], 1);
     for field in ["alarmId", "severity", "raisedAt", "text"] {
         assert!(alarm[field].is_string(), "{field}: {alarm}");
     }
+}
+
+#[test]
+fn a_record_that_names_a_fault_closes_as_an_exception_with_its_code() {
+    let mut scene = Scene::new();
+    let order = scene.charging();
+    let now = now_ms();
+    let mut record = finished(&order, 1, "0.500", 3, now - 60_000, now);
+    record["faultCode"] = json!("E204");
+    scene.charger.send("charging/finished", &record);
+    assert_eq!(scene.charger.record_ack(&order), "stored");
+    let ended = scene.order(&order);
+    assert_eq!((&ended["status"], &ended["faultCode"]), (&json!("EXCEPTION_CLOSED"), &json!("E204")), "{ended}");
+    assert_eq!((&ended["stopReason"], &ended["bill"]["totalFen"]), (&json!(3), &json!(60)));
+    scene.hub.until_alarm("the alarm", |alarm| alarm["text"].to_string().contains("E204"));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! What a driver's phone sees, and that one phone does not disturb another [CONTRACT 4].
-#![allow(clippy::unwrap_used, reason = "the helpers of tests fail loudly")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of tests fail loudly")]
 
 mod support;
 
@@ -98,7 +98,9 @@ fn energy_and_amount_never_go_down_within_an_epoch() {
             Told::Closed(code) => break assert_eq!(code, 1_000),
             Told::Frame(frame) => {
                 for (field, highest) in ["energyWh", "amountFen"].into_iter().zip(&mut highest) {
-                    if frame["t"] == "delta" && let Some(value) = frame["d"][field].as_i64() {
+                    if frame["t"] == "delta"
+                        && let Some(value) = frame["d"][field].as_i64()
+                    {
                         assert!(value >= *highest, "{field} went down: {frame}");
                         *highest = value;
                     }

@@ -1,12 +1,9 @@
 //! What is frozen, taken, owed, held and given back [CONTRACT 2.2].
-#![allow(clippy::unwrap_used, reason = "the helpers of tests fail loudly")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of tests fail loudly")]
 
 mod support;
 
-use std::{
-    sync::Barrier,
-    thread,
-};
+use std::{sync::Barrier, thread};
 
 use serde_json::{Value, json};
 use support::{
@@ -157,6 +154,10 @@ fn a_total_over_the_risk_threshold_is_held_until_a_person_approves_it() {
     assert_eq!((&held["status"], &held["paymentStatus"]), (&json!("HELD"), &json!("FROZEN")), "{held}");
     assert_eq!((&held["bill"]["totalFen"], &held["bill"]["paidFen"]), (&json!(20_001), &json!(0)));
     assert_eq!(scene.wallet(), wallet(25_000, 5_000, 0), "the freeze stays, nothing is taken");
+    assert_eq!(scene.hub.get(&token("risk", "rita"), "/holds").expect(200)["items"][0]["orderNo"], order.as_str());
+    let next = order_no(&place(&scene, &Value::Null).expect(201));
+    scene.hub.post(&scene.driver, &format!("/orders/{next}/stop"), &Value::Null).expect(202);
+    scene.hub.until_status(&scene.driver, &next, "CANCELED");
     let path = format!("/holds/{order}/approve");
     scene.hub.post(&token("finance", "fred"), &path, &Value::Null).refused(403, "FORBIDDEN");
     scene.hub.post(&token("risk", "rita"), &path, &Value::Null).expect(200);
@@ -177,7 +178,10 @@ fn a_held_total_that_is_rejected_takes_nothing_and_releases_the_freeze() {
     assert_eq!(ended["status"], "EXCEPTION_CLOSED", "{ended}");
     assert_eq!((&ended["bill"]["paidFen"], &ended["bill"]["debtFen"]), (&json!(0), &json!(0)));
     assert_eq!(scene.wallet(), wallet(30_000, 0, 0));
-    scene.hub.post(&token("risk", "rita"), &format!("/holds/{order}/approve"), &Value::Null).refused(409, "ILLEGAL_STATE");
+    scene
+        .hub
+        .post(&token("risk", "rita"), &format!("/holds/{order}/approve"), &Value::Null)
+        .refused(409, "ILLEGAL_STATE");
 }
 
 #[test]
@@ -198,7 +202,9 @@ fn concurrent_starts_of_one_account_never_freeze_more_than_it_has() {
     let piles: Vec<_> = (0..12).map(|n| hub.make_pile("S1", &format!("P{n}"))).collect();
     let chargers: Vec<_> = piles.iter().map(|pile| Charger::online(&hub, pile)).collect();
     let driver = hub.make_driver("anna", 10_500);
-    let asked: Vec<_> = (0..24).map(|n| json!({"pileCode": format!("P{}", n / 2), "connectorId": n % 2 + 1, "limit": {"amountFen": 2_000}})).collect();
+    let asked: Vec<_> = (0..24)
+        .map(|n| json!({"pileCode": format!("P{}", n / 2), "connectorId": n % 2 + 1, "limit": {"amountFen": 2_000}}))
+        .collect();
     let go = Barrier::new(asked.len());
     let replies: Vec<Reply> = thread::scope(|scope| {
         let calls: Vec<_> = asked

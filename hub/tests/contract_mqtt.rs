@@ -1,5 +1,5 @@
 //! Chargers over MQTT: who may connect, what they may say where, and what becomes of it [CONTRACT 1].
-#![allow(clippy::unwrap_used, reason = "the helpers of tests fail loudly")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of tests fail loudly")]
 
 mod support;
 
@@ -58,7 +58,7 @@ fn a_forbidden_subscribe_gets_0x80_and_the_allowed_ones_of_the_same_packet_stay(
 }
 
 #[test]
-fn a_forbidden_publish_closes_the_connection_and_leaves_a_trail() {
+fn a_forbidden_publish_closes_the_connection_and_it_and_a_forbidden_subscribe_are_counted_and_audited() {
     let hub = station();
     let one = hub.make_pile("S1", "P1");
     hub.make_pile("S1", "P2");
@@ -70,10 +70,29 @@ fn a_forbidden_publish_closes_the_connection_and_leaves_a_trail() {
     }
     let two = hub.get(&token("ops", "olga"), "/piles/P2").expect(200);
     assert_eq!(two["lastSeen"], Value::Null, "P2 never said anything: {two}");
-    until("the audit of the forbidden publish", || {
-        let audit = hub.get(&token("auditor", "ada"), "/audit").expect(200).to_string();
-        audit.contains("pile/P2/heartbeat").then_some(())
-    });
+    until("the audit of what was forbidden", || audited(&hub, "publish", "pile/P2/heartbeat").then_some(()));
+    assert!(forbidden(&hub, "publish") >= 6);
+    let mut charger = Charger::online(&hub, &one);
+    assert_eq!(charger.subscribe(&["pile/P2/command"]), [0x80]);
+    until("the audit of what was forbidden", || audited(&hub, "subscribe", "pile/P2/command").then_some(()));
+    assert!(forbidden(&hub, "subscribe") >= 1);
+}
+
+/// Whether the audit trail says that P1 tried this.
+fn audited(hub: &Hub, what: &str, topic: &str) -> bool {
+    let audit = hub.get(&token("auditor", "ada"), "/audit").expect(200);
+    audit["items"].as_array().unwrap().iter().any(|row| {
+        let row = row.to_string();
+        row.contains("P1") && row.contains(topic) && row.to_lowercase().contains(what)
+    })
+}
+
+/// How many forbidden attempts of a kind are counted.
+fn forbidden(hub: &Hub, what: &str) -> u64 {
+    let text = hub.call("GET", "/metrics", &[], b"").text();
+    let label = format!("\"{what}\"");
+    let mut lines = text.lines().filter(|line| line.contains("forbidden") && line.contains(&label));
+    lines.next().map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
 }
 
 #[test]

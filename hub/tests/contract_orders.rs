@@ -1,5 +1,5 @@
 //! The life of an order: what moves it, what does not, and what silence means [CONTRACT 2].
-#![allow(clippy::unwrap_used, reason = "the helpers of tests fail loudly")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of tests fail loudly")]
 
 mod support;
 
@@ -33,14 +33,20 @@ fn an_order_goes_its_whole_life_step_by_step() {
     let order = placed["orderNo"].as_str().unwrap().to_owned();
     assert_eq!((&placed["status"], &placed["frozenFen"]), (&json!("STARTING"), &json!(5_000)));
     let now = scene.order(&order);
-    assert_eq!((&now["status"], &now["paymentStatus"], &now["bill"]), (&json!("STARTING"), &json!("FROZEN"), &Value::Null));
+    assert_eq!(
+        (&now["status"], &now["paymentStatus"], &now["bill"]),
+        (&json!("STARTING"), &json!("FROZEN"), &Value::Null)
+    );
     assert_eq!((&now["userId"], &now["pileCode"], &now["connectorId"]), (&json!("anna"), &json!("P1"), &json!(1)));
     assert_eq!((&now["startedAt"], &now["endedAt"]), (&Value::Null, &Value::Null));
     assert_eq!(scene.wallet(), wallet(5_000, 5_000));
     let start = scene.charger.command("startCharging");
     scene.charger.accept(&start);
     let now = scene.hub.until_status(&scene.driver, &order, "CHARGING");
-    assert_eq!((&now["link"], &now["provisional"], &now["paymentStatus"]), (&json!("live"), &json!(false), &json!("FROZEN")));
+    assert_eq!(
+        (&now["link"], &now["provisional"], &now["paymentStatus"]),
+        (&json!("live"), &json!(false), &json!("FROZEN"))
+    );
     let begin = now_ms() - 60_000;
     scene.charger.send("charging/status", &status(&order, 1, "0.250", begin + 30_000));
     scene.hub.until_order(&scene.driver, &order, "250 Wh", |order| order["energyWh"] == 250);
@@ -54,7 +60,10 @@ fn an_order_goes_its_whole_life_step_by_step() {
     assert_eq!((&ended["status"], &ended["paymentStatus"]), (&json!("CLOSED"), &json!("PAID")));
     assert_eq!((&ended["stopReason"], &ended["faultCode"]), (&json!(1), &Value::Null));
     assert_eq!((&ended["energyWh"], &ended["durationS"]), (&json!(500), &json!(60)));
-    assert_eq!((ms(ended["startedAt"].as_str().unwrap()), ms(ended["endedAt"].as_str().unwrap())), (begin, begin + 60_000));
+    assert_eq!(
+        (ms(ended["startedAt"].as_str().unwrap()), ms(ended["endedAt"].as_str().unwrap())),
+        (begin, begin + 60_000)
+    );
     assert_eq!(scene.wallet(), wallet(9_940, 0));
     let life = ["PLACED>STARTING", "STARTING>CHARGING", "CHARGING>STOPPING", "STOPPING>SETTLING", "SETTLING>CLOSED"];
     assert_eq!(steps(&scene, &order), life);
@@ -107,7 +116,10 @@ fn without_evidence_within_the_start_deadline_the_start_fails_and_late_evidence_
     let stop = scene.charger.command("stopCharging");
     assert_eq!(stop["orderNo"], order.as_str());
     let alarm = scene.hub.until_alarm("the alarm of a ghost charge", |alarm| alarm["orderNo"] == order.as_str());
-    assert_eq!((&alarm["pileCode"], &alarm["connectorId"], &alarm["state"]), (&json!("P1"), &json!(1), &json!("RAISED")));
+    assert_eq!(
+        (&alarm["pileCode"], &alarm["connectorId"], &alarm["state"]),
+        (&json!("P1"), &json!(1), &json!("RAISED"))
+    );
     scene.charger.accept(&stop);
     scene.charger.send("charging/finished", &finished(&order, 2, "0.500", 9, begin, begin + 5_000));
     assert_eq!(scene.charger.record_ack(&order), "stored");
@@ -151,7 +163,7 @@ fn a_second_stop_answers_202_and_makes_no_second_command() {
     }
     scene.charger.command("stopCharging");
     assert_eq!(scene.charger.so_far().len(), 0, "one command only");
-    let path = format!("/orders/{}/stop", scene.order(&order)["orderNo"].as_str().unwrap());
+    assert!(ignored(&scene, &order) >= 1, "the repeated stops are in the history");
     scene.hub.post(&token("finance", "fred"), &path, &Value::Null).refused(403, "FORBIDDEN");
     scene.hub.post(&token("driver", "bert"), &path, &Value::Null).refused(404, "ORDER_NOT_FOUND");
 }
@@ -217,9 +229,12 @@ fn a_connected_pile_that_says_nothing_is_stale_and_then_offline_and_its_order_go
 #[test]
 fn an_offline_charge_is_settled_by_its_own_times_when_the_record_comes() {
     let mut scene = Scene::with(&[("pile.stale_after_s", "1"), ("pile.offline_after_s", "1")]);
-    scene.hub.publish_tariff("S1", &json!([
+    scene.hub.publish_tariff(
+        "S1",
+        &json!([
         {"from": "00:00", "to": "08:00", "label": "谷", "electricityE4": 3_000, "serviceE4": 2_000},
-        {"from": "08:00", "to": "24:00", "label": "峰", "electricityE4": 12_000, "serviceE4": 5_000}]));
+        {"from": "08:00", "to": "24:00", "label": "峰", "electricityE4": 12_000, "serviceE4": 5_000}]),
+    );
     let order = scene.charging();
     scene.charger.cut();
     scene.hub.until_order(&scene.driver, &order, "offline", |order| order["link"] == "offline");
@@ -239,17 +254,17 @@ fn an_offline_charge_is_settled_by_its_own_times_when_the_record_comes() {
         {"from": "2026-03-02T00:00:00.000Z", "to": "2026-03-02T01:00:00.000Z", "label": "峰", "energyWh": 10_000,
             "electricityE4": 12_000, "serviceE4": 5_000}]);
     assert_eq!(bill["segments"], expected);
-    assert_eq!((&bill["electricityFen"], &bill["serviceFen"], &bill["totalFen"]), (&json!(1_650), &json!(800), &json!(2_450)));
+    assert_eq!(
+        (&bill["electricityFen"], &bill["serviceFen"], &bill["totalFen"]),
+        (&json!(1_650), &json!(800), &json!(2_450))
+    );
     assert_eq!(ended["endedAt"], "2026-03-02T01:00:00.000Z");
 }
 
 #[test]
 fn after_the_grace_time_the_order_is_settled_provisionally_and_the_record_corrects_it_by_the_difference() {
-    let mut scene = Scene::with(&[
-        ("pile.stale_after_s", "1"),
-        ("pile.offline_after_s", "1"),
-        ("order.offline_grace_s", "2"),
-    ]);
+    let mut scene =
+        Scene::with(&[("pile.stale_after_s", "1"), ("pile.offline_after_s", "1"), ("order.offline_grace_s", "2")]);
     let order = scene.charging();
     let begin = now_ms() - 60_000;
     scene.charger.send("charging/status", &status(&order, 1, "0", begin));
@@ -277,7 +292,8 @@ fn after_the_grace_time_the_order_is_settled_provisionally_and_the_record_correc
 
 #[test]
 fn a_correction_downwards_gives_the_difference_back() {
-    let mut scene = Scene::with(&[("pile.stale_after_s", "1"), ("pile.offline_after_s", "1"), ("order.offline_grace_s", "1")]);
+    let mut scene =
+        Scene::with(&[("pile.stale_after_s", "1"), ("pile.offline_after_s", "1"), ("order.offline_grace_s", "1")]);
     let order = scene.charging();
     let begin = now_ms() - 60_000;
     scene.charger.send("charging/status", &status(&order, 1, "2.000", begin + 30_000));
@@ -312,7 +328,10 @@ fn stop_reasons_3_7_8_and_10_close_as_exception_and_the_others_do_not() {
         let ended = scene.order(&order);
         assert_eq!((&ended["status"], &ended["stopReason"]), (&json!(expected), &json!(reason)), "{ended}");
         assert_eq!((&ended["paymentStatus"], &ended["bill"]["totalFen"]), (&json!("PAID"), &json!(12)), "{ended}");
-        scene.charger.send("event", &json!({"eventId": format!("C{reason}"), "type": "faultCleared", "connectorId": 1, "timestamp": now_ms()}));
+        scene.charger.send(
+            "event",
+            &json!({"eventId": format!("C{reason}"), "type": "faultCleared", "connectorId": 1, "timestamp": now_ms()}),
+        );
     }
     assert_eq!(scene.wallet(), wallet(10_000 - 11 * 12, 0));
 }
@@ -338,4 +357,18 @@ fn what_comes_after_the_end_is_ignored_and_kept_in_the_history() {
         assert!((ms(row["at"].as_str().unwrap()) - now_ms()).abs() < 120_000);
         assert!(row["at"].as_str().unwrap().ends_with('Z') && row["at"].as_str().unwrap().len() == 24, "{row}");
     }
+}
+
+#[test]
+fn whoever_has_seen_the_end_of_a_charge_can_start_the_next_one_at_once() {
+    let mut scene = Scene::new();
+    for _ in 0..30 {
+        let order = scene.place();
+        let start = scene.charger.command("startCharging");
+        scene.charger.accept(&start);
+        let now = now_ms();
+        scene.charger.send("charging/finished", &finished(&order, 1, "0.010", 2, now - 5_000, now));
+        assert_eq!(scene.charger.record_ack(&order), "stored");
+    }
+    scene.place();
 }

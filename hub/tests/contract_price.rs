@@ -1,5 +1,5 @@
 //! Prices, compared with sums done by hand from the contract [CONTRACT 2.1].
-#![allow(clippy::unwrap_used, reason = "the helpers of tests fail loudly")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of tests fail loudly")]
 
 mod support;
 
@@ -72,7 +72,10 @@ fn a_session_across_midnight_uses_the_next_days_periods_and_the_bill_has_the_fie
     assert_eq!(fees(&ended), [920, 480, 1_400]);
     let mut bill = ended["bill"].clone();
     let segment = &bill["segments"][1];
-    assert_eq!((&segment["from"], &segment["to"]), (&json!(rfc3339(begin + 3_600_000)), &json!(rfc3339(begin + 3 * 3_600_000))));
+    assert_eq!(
+        (&segment["from"], &segment["to"]),
+        (&json!(rfc3339(begin + 3_600_000)), &json!(rfc3339(begin + 3 * 3_600_000)))
+    );
     let fields: Vec<_> = segment.as_object().unwrap().keys().collect();
     assert_eq!(fields, ["electricityE4", "energyWh", "from", "label", "serviceE4", "to"]);
     assert!(bill["tariffId"].is_string() && bill["tariffVersion"] == 2, "{bill}");
@@ -228,10 +231,12 @@ fn the_tariff_in_force_when_the_order_was_created_is_used_to_the_end() {
 #[test]
 fn periods_are_of_the_stations_zone_and_an_hour_that_the_clock_skips_is_not_billed() {
     let mut scene = Scene::new();
-    let station = json!({"stationId": "S2", "name": "Berlin", "timezone": "Europe/Berlin", "longitude": 13.4, "latitude": 52.5});
+    let station =
+        json!({"stationId": "S2", "name": "Berlin", "timezone": "Europe/Berlin", "longitude": 13.4, "latitude": 52.5});
     scene.hub.post(&support::token("admin", "root"), "/stations", &station).expect(201);
     let hour = |from: &str, to: &str, label: &str, e4: i64| json!({"from": from, "to": to, "label": label, "electricityE4": e4, "serviceE4": 0});
-    let periods = [hour("00:00", "02:00", "a", 1_000), hour("02:00", "03:00", "b", 2_000), hour("03:00", "24:00", "c", 3_000)];
+    let periods =
+        [hour("00:00", "02:00", "a", 1_000), hour("02:00", "03:00", "b", 2_000), hour("03:00", "24:00", "c", 3_000)];
     scene.hub.publish_tariff("S2", &json!(periods));
     let pile = scene.hub.make_pile("S2", "P2");
     scene.charger = support::charger::Charger::online(&scene.hub, &pile);

@@ -1,6 +1,6 @@
 //! Frames that are not understood: kept with reason, pile and bytes, answered, counted, replayable, and never applied
 //! [CONTRACT 1.6].
-#![allow(clippy::unwrap_used, reason = "the helpers of tests fail loudly")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of tests fail loudly")]
 
 mod support;
 
@@ -18,7 +18,7 @@ fn counted(hub: &Hub, reason: &str) -> u64 {
     let text = hub.call("GET", "/metrics", &[], b"").text();
     let wanted = format!("reason=\"{reason}\"");
     let lines = text.lines().filter(|line| line.contains("quarantine") && line.contains(&wanted));
-    lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
+    lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
 }
 
 /// The newest quarantined frame once there are `many`.

@@ -1,5 +1,5 @@
 //! Two drivers at two piles, a phone that does not read and a pile that means harm: nobody disturbs anybody.
-#![allow(clippy::unwrap_used, reason = "the helpers of tests fail loudly")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of tests fail loudly")]
 
 mod support;
 
@@ -91,5 +91,7 @@ fn attack(scene: &Scene, bad: &support::world::Pile, order: &str, at: i64) {
     pile.post("pile/P3/meter", b"{");
     pile.closed();
     let mut pile = Charger::connect(&scene.hub, bad);
-    assert!(!pile.publish("pile/P1/charging/finished", finished(order, 1, "900.000", 1, at, at).to_string().as_bytes()));
+    assert!(
+        !pile.publish("pile/P1/charging/finished", finished(order, 1, "900.000", 1, at, at).to_string().as_bytes())
+    );
 }

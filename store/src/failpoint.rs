@@ -32,7 +32,22 @@ pub fn hit(name: &str) {
         && armed_name == name
         && HITS.fetch_add(1, Ordering::SeqCst).saturating_add(1) == *turn
     {
+        linger();
         std::process::abort();
+    }
+}
+
+/// Whoever was told too early gets the time to hear it before the process dies: otherwise a wrong order of steps would
+/// not show. It holds up this thread alone; what other threads have in hand still leaves.
+#[cfg(feature = "failpoints")]
+fn linger() {
+    let end = tokio::time::Instant::now() + std::time::Duration::from_millis(50);
+    loop {
+        let left = end.saturating_duration_since(tokio::time::Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        std::thread::park_timeout(left);
     }
 }
 

@@ -24,8 +24,10 @@ pub const CHUNK_LEN_GOAL: usize = 40;
 pub const CHUNK_LEN_HIGH: u32 = 2048;
 /// Samples in the unsealed tail at which a sealing round begins whatever the number of piles: bounds the replay.
 pub const TAIL_LEN_HIGH: usize = 2_000_000;
-/// Piles sealed with one flush: bounds how long a flush takes.
-pub const SEALS_PER_FLUSH_MAX: usize = 64;
+/// Piles sealed with one flush, besides one per [`SAMPLES_PER_SEAL`] of its samples: bounds how long a flush takes.
+pub const SEALS_PER_FLUSH: usize = 64;
+/// Samples of a flush for which one more pile is sealed: sealing is always faster than filling.
+pub const SAMPLES_PER_SEAL: usize = 8;
 /// Old log rows or chunks deleted with one flush. Beyond: the next flush goes on.
 pub const DELETES_PER_FLUSH_MAX: usize = 512;
 /// Most samples one call of `samples` returns. Beyond: cut to the earliest.
@@ -36,4 +38,5 @@ pub const PAGE_LEN_MAX: usize = 500;
 pub const DISAGREEMENTS_MAX: usize = 100;
 
 const _: () = assert!(MONEY_GROUP_LEN_MAX <= MONEY_QUEUE_LEN_MAX, "a full group fits the queue");
+const _: () = assert!(SAMPLES_PER_SEAL * 2 <= CHUNK_LEN_GOAL, "a round ends before the next one is due");
 const _: () = assert!(QUARANTINE_QUEUE_LEN_MAX < TELEMETRY_QUEUE_LEN_MAX, "quarantine never fills the queue alone");

@@ -123,6 +123,7 @@ pub trait Telemetry: Send + Sync + std::fmt::Debug {
     async fn flush(&self) -> Result<(), StoreError>;
 
     /// The readings of an order received from `since` on, unsorted repeats removed by `seq` (first received wins).
+    /// What was pushed but is not durable yet may be missing: [`Telemetry::flush`] first when it matters.
     async fn readings(&self, pile_no: PileNo, order_no: &OrderNo, since: Timestamp)
     -> Result<Vec<Reading>, StoreError>;
 

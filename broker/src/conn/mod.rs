@@ -15,7 +15,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
     time::Duration,
@@ -31,7 +31,11 @@ use self::{
     outbox::{Full, Message, Outbox},
 };
 use crate::{
-    limits::{CONNECT_WITHIN, LINGER, STORE_WITHIN, UNACKED_PER_CONNECTION_MAX, UNWRITTEN_LEN_MAX, WRITE_WITHIN},
+    limits::{
+        ATTEMPTS_PER_CONNECTION_MAX, CONNECT_WITHIN, LINGER, STORE_WITHIN, UNACKED_PER_CONNECTION_MAX,
+        UNWRITTEN_LEN_MAX, WRITE_WITHIN,
+    },
+    mqtt::write::{self, SUBSCRIBE_REFUSED},
     sink::DownCause,
     uptime::Uptime,
 };
@@ -52,6 +56,8 @@ pub(crate) struct Conn {
     who: OnceLock<Who>,
     /// When its last bytes came, as [`Uptime`].
     heard: AtomicU64,
+    /// Forbidden things it tried.
+    attempts: AtomicU32,
     state: Mutex<State>,
 }
 
@@ -105,8 +111,14 @@ impl Conn {
             tcp,
             who: OnceLock::new(),
             heard: AtomicU64::new(now.as_millis()),
+            attempts: AtomicU32::new(0),
             state: Mutex::default(),
         }
+    }
+
+    /// Notes that it tried what it must not; whether that is worth a row in the audit trail.
+    pub(crate) fn tried(&self) -> bool {
+        self.attempts.fetch_add(1, Ordering::Relaxed) < ATTEMPTS_PER_CONNECTION_MAX
     }
 
     /// Whose it is, once that is shown.
@@ -164,46 +176,40 @@ impl Conn {
         released
     }
 
-    /// Sends a message or holds it until the pile subscribes; how many messages left.
-    pub(crate) fn send(&self, message: Message, now: Uptime) -> Result<u32, Full> {
+    /// Sends a message or holds it until the pile subscribes.
+    pub(crate) fn send(&self, message: Message, now: Uptime) -> Result<(), Full> {
         let mut state = self.state.lock();
         state.outbox.push(message)?;
-        let released = self.release(&mut state, now);
-        if released > 0 {
-            self.write(&mut state, now);
-        }
-        Ok(released)
+        self.release(&mut state, now);
+        self.write(&mut state, now);
+        Ok(())
     }
 
-    /// The pile subscribed. Answers before anything that waited for it is sent.
-    pub(crate) fn subscribe(
-        &self,
-        wishes: &[Option<(DownTopic, u8)>],
-        refused: u8,
-        now: Uptime,
-        answer: impl FnOnce(&mut Vec<u8>, &[u8]),
-    ) -> u32 {
+    /// The pile subscribes: answers, then sends what waited for it. A wish is a topic and a QoS, or `None` when
+    /// forbidden.
+    pub(crate) fn subscribe(&self, packet_id: u16, wishes: &[Option<(DownTopic, u8)>], now: Uptime) {
         let mut state = self.state.lock();
         let State { outbox, out, .. } = &mut *state;
-        let grant = |wish: &Option<(DownTopic, u8)>| wish.map_or(refused, |(topic, qos)| outbox.subscribed(topic, qos));
-        let codes: Vec<u8> = wishes.iter().map(grant).collect();
-        answer(out, &codes);
-        self.release(&mut state, now)
+        let mut grant = |topic, qos| outbox.subscribed(topic, qos);
+        let codes = wishes.iter().map(|wish| wish.map_or(SUBSCRIBE_REFUSED, |(topic, qos)| grant(topic, qos)));
+        write::suback(out, packet_id, &codes.collect::<Vec<_>>());
+        self.release(&mut state, now);
     }
 
-    /// The pile unsubscribed.
-    pub(crate) fn unsubscribe(&self, topics: &[DownTopic]) {
+    /// The pile unsubscribes: what comes on these topics is held again.
+    pub(crate) fn unsubscribe(&self, packet_id: u16, topics: &[DownTopic]) {
         let mut state = self.state.lock();
         for topic in topics {
             state.outbox.unsubscribed(*topic);
         }
+        write::unsuback(&mut state.out, packet_id);
     }
 
-    /// The pile has a message: the next one may leave; how many did.
-    pub(crate) fn acknowledged(&self, packet_id: u16, now: Uptime) -> u32 {
+    /// The pile has a message: the next one may leave.
+    pub(crate) fn acknowledged(&self, packet_id: u16, now: Uptime) {
         let mut state = self.state.lock();
         state.outbox.acknowledged(packet_id);
-        self.release(&mut state, now)
+        self.release(&mut state, now);
     }
 
     /// Counts a frame that was not understood; closes at the last that is borne.
@@ -227,9 +233,8 @@ impl Conn {
         if unread || state.full {
             self.heard(now);
         }
-        if self.release(&mut state, now) > 0 {
-            self.write(&mut state, now);
-        }
+        self.release(&mut state, now);
+        self.write(&mut state, now);
         let heard = Uptime::from_millis(self.heard.load(Ordering::Relaxed));
         if state.stuck.is_some_and(|since| now.passed(since, WRITE_WITHIN)) {
             Some(DownCause::WriteTimeout)
@@ -255,10 +260,8 @@ impl Conn {
         if written.is_err() {
             return Turn::Over(DownCause::Closed);
         }
-        if let Some(who) = self.who.get()
-            && state.out.is_empty()
-        {
-            state.release(who.code.as_str(), now);
+        if state.out.is_empty() {
+            self.release(&mut state, now);
             if state.poll_write(cx, io, now).is_err() {
                 return Turn::Over(DownCause::Closed);
             }
@@ -267,8 +270,10 @@ impl Conn {
         if state.full { Turn::Wait } else { Turn::Read { refused: state.refused.is_some() } }
     }
 
-    fn release(&self, state: &mut State, now: Uptime) -> u32 {
-        self.who.get().map_or(0, |who| state.release(who.code.as_str(), now))
+    fn release(&self, state: &mut State, now: Uptime) {
+        if let Some(who) = self.who.get() {
+            state.release(who.code.as_str(), now);
+        }
     }
 
     /// Writes from whatever thread this is, or leaves it to the task.
@@ -279,9 +284,8 @@ impl Conn {
         let Some(tcp) = &self.tcp else { return state.wake() };
         match tcp.try_write(&state.out) {
             Ok(len) => state.written(len, now),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                state.stuck.get_or_insert(now);
-            }
+            // The task takes over, and the time from then on.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => {
                 state.closing.get_or_insert(DownCause::Closed);
             }
@@ -299,8 +303,8 @@ impl State {
         }
     }
 
-    fn release(&mut self, code: &str, now: Uptime) -> u32 {
-        self.outbox.release(code, now, &mut self.out)
+    fn release(&mut self, code: &str, now: Uptime) {
+        self.outbox.release(code, now, &mut self.out);
     }
 
     fn poll_write<S: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, io: &mut S, now: Uptime) -> io::Result<()> {

@@ -5,7 +5,7 @@
 
 use actors::api::{LinkState, Live as Values};
 use serde_json::{Map, Value, json};
-use settlement::order::{Order, OrderStatus};
+use settlement::order::Order;
 
 use super::limits::SEGMENTS_MAX;
 use crate::view::{order_view, percent};
@@ -91,20 +91,7 @@ impl Shown {
 
 /// Whether the estimates are over: there is a bill, or there will be none.
 fn is_settled(order: &Order) -> bool {
-    order.bill.is_some() || is_over(order.status)
-}
-
-/// Whether nothing more will happen to an order by itself.
-pub(super) fn is_over(status: OrderStatus) -> bool {
-    match status {
-        OrderStatus::Closed | OrderStatus::ExceptionClosed | OrderStatus::StartFailed | OrderStatus::Canceled => true,
-        OrderStatus::Placed
-        | OrderStatus::Starting
-        | OrderStatus::Charging
-        | OrderStatus::Stopping
-        | OrderStatus::Settling
-        | OrderStatus::Held => false,
-    }
+    order.bill.is_some() || order.status.is_over()
 }
 
 /// A bill over years, from a pile with a wild clock, would not fit into a socket.
@@ -131,6 +118,7 @@ pub(super) fn difference(before: &Fields, next: &Fields) -> Fields {
 #[cfg(test)]
 mod tests {
     use domain::{Fen, MilliVolts, SocTenths, WattHours, Watts};
+    use settlement::order::OrderStatus;
 
     use super::*;
     use crate::live::samples::{bill, order};

@@ -9,7 +9,6 @@ use hmac::{Hmac, KeyInit, Mac};
 use settlement::order::Order;
 use sha2::{Digest, Sha256};
 
-use super::fields::is_over;
 use crate::ids::hex;
 
 /// How long a link is good after the end of its order.
@@ -87,7 +86,7 @@ impl Claim {
 
 /// The pile's clock may be years off: a link is good for a day from its own issue in any case.
 fn good_until(order: &Order, issued_s: i64) -> Timestamp {
-    if !is_over(order.status) {
+    if !order.status.is_over() {
         return Timestamp::MAX;
     }
     let issued = Timestamp::EPOCH.plus(Millis::from_secs(issued_s));

@@ -16,7 +16,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     bucket::Bucket,
-    fields::{Fields, Shown, difference, fields_of, is_over, lay_over},
+    fields::{Fields, Shown, difference, fields_of, lay_over},
     limits::{PROGRESS_BURST, PROGRESS_EVERY},
     ring::Ring,
 };
@@ -278,7 +278,7 @@ impl Track {
 
 impl State {
     fn is_over(&self) -> bool {
-        self.order.as_ref().is_some_and(|order| is_over(order.status))
+        self.order.as_ref().is_some_and(|order| order.status.is_over())
     }
 
     /// Turns the facts that are ready into the next delta, into a first state, or into a new epoch.

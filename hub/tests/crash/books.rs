@@ -37,7 +37,11 @@ fn bills_of(hub: &Hub, driver: &Driver, placed: &[String], totals: &BTreeMap<Str
     let orders = list["items"].as_array().unwrap();
     let shown: BTreeSet<&str> = orders.iter().map(|order| order["orderNo"].as_str().unwrap()).collect();
     assert_eq!(orders.len(), placed.len(), "one order per start");
-    assert_eq!(shown, placed.iter().map(String::as_str).collect(), "the orders are those the starts were answered with");
+    assert_eq!(
+        shown,
+        placed.iter().map(String::as_str).collect(),
+        "the orders are those the starts were answered with"
+    );
     let mut sum = 0;
     for order in orders {
         let wh = totals[order["orderNo"].as_str().unwrap()];

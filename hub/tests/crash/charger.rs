@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
     thread::JoinHandle,
@@ -30,7 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Ticks between two heartbeats, and between two copies of a record that was not answered.
 const TICKS_PER_BEAT: u32 = 20;
 /// Copies of one record that may wait for their PUBACK.
-const COPIES_MAX: usize = 3;
+const COPIES_MAX: usize = 100;
+
+/// With this status frame of a charge comes an event: in the middle, where nothing else is committed.
+const SEQ_OF_EVENT: u32 = 6;
 
 /// What a gun's driver can see of the charger.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,6 +48,8 @@ pub(crate) enum Told {
 #[derive(Debug)]
 pub(crate) struct Charger {
     stop: Arc<AtomicBool>,
+    /// The gun at which somebody pressed the button; 0 = none.
+    pressed: Arc<AtomicU8>,
     thread: Option<JoinHandle<BTreeMap<String, i64>>>,
 }
 
@@ -53,8 +58,10 @@ impl Charger {
     pub(crate) fn start(watched: Arc<Watched>, pile: &Pile) -> (Self, [Receiver<Told>; 2]) {
         let stop = Arc::new(AtomicBool::new(false));
         let ((one, first), (two, second)) = (channel(), channel());
+        let pressed = Arc::new(AtomicU8::new(0));
         let memory = Memory {
             pile: pile.clone(),
+            pressed: Arc::clone(&pressed),
             stop: Arc::clone(&stop),
             told: [one, two],
             unacked: VecDeque::new(),
@@ -63,10 +70,14 @@ impl Charger {
             records: BTreeMap::new(),
             totals: BTreeMap::new(),
             ticks: 0,
-            events: 0,
         };
         let thread = std::thread::spawn(move || memory.live(&watched));
-        (Self { stop, thread: Some(thread) }, [first, second])
+        (Self { stop, pressed, thread: Some(thread) }, [first, second])
+    }
+
+    /// Somebody presses the button at a gun: the charge ends without a command of the hub.
+    pub(crate) fn press_stop(&self, gun: u8) {
+        self.pressed.store(gun, Ordering::SeqCst);
     }
 
     /// Ends it; answers the energy in Wh of every order it finished.
@@ -90,6 +101,7 @@ impl Drop for Charger {
 #[derive(Debug)]
 struct Memory {
     pile: Pile,
+    pressed: Arc<AtomicU8>,
     stop: Arc<AtomicBool>,
     told: [Sender<Told>; 2],
     unacked: VecDeque<Kept>,
@@ -100,7 +112,6 @@ struct Memory {
     records: BTreeMap<String, (u8, Vec<u8>)>,
     totals: BTreeMap<String, i64>,
     ticks: u32,
-    events: u32,
 }
 
 /// A QoS 1 frame without a PUBACK.
@@ -187,6 +198,15 @@ impl Memory {
         let frames: Vec<_> = self.guns.iter_mut().map(|(gun, charge)| (*gun, charge.measure(*gun))).collect();
         for (gun, (order_no, frame)) in frames {
             self.send(client, "charging/status", &frame, gun, &order_no);
+            if frame["seq"] == SEQ_OF_EVENT {
+                let event = json!({"eventId": format!("e-{order_no}"), "type": "plugged", "connectorId": gun,
+                    "timestamp": now_ms()});
+                self.send(client, "event", &event, gun, &order_no);
+            }
+        }
+        let pressed = self.pressed.swap(0, Ordering::SeqCst);
+        if pressed > 0 {
+            self.finish(pressed, 5, client);
         }
         if self.ticks.is_multiple_of(TICKS_PER_BEAT) {
             self.repeat_records(client);
@@ -218,14 +238,7 @@ impl Memory {
         self.send_bytes(client, leaf, body.to_string().into_bytes(), gun, order_no);
     }
 
-    fn send_bytes(
-        &mut self,
-        client: Option<&Client>,
-        leaf: &'static str,
-        payload: Vec<u8>,
-        gun: u8,
-        order_no: &str,
-    ) {
+    fn send_bytes(&mut self, client: Option<&Client>, leaf: &'static str, payload: Vec<u8>, gun: u8, order_no: &str) {
         if let Some(client) = client {
             client.publish(topic(&self.pile.code, leaf), QoS::AtLeastOnce, false, payload.clone()).unwrap();
         }
@@ -259,20 +272,22 @@ impl Memory {
                 assert!(!self.totals.contains_key(&order_no), "order {order_no} is started twice");
                 let charge = Charge { order_no: order_no.clone(), seq: 0, wh: 0, started: now_ms() };
                 assert!(self.guns.insert(gun, charge).is_none(), "gun {gun} has two orders");
-                self.events += 1;
-                let event = json!({"eventId": format!("e{}", self.events), "type": "plugged", "connectorId": gun, "timestamp": now_ms()});
-                self.send(client, "event", &event, gun, &order_no);
             }
             "stopCharging" if is_new => {
-                let charge = self.guns.remove(&gun).unwrap_or_else(|| panic!("stop of an idle gun: {command}"));
-                assert_eq!(charge.order_no, order_no);
-                let record = charge.record(gun).to_string().into_bytes();
-                self.totals.insert(order_no.clone(), charge.wh);
-                self.records.insert(order_no.clone(), (gun, record.clone()));
-                self.send_bytes(client, "charging/finished", record, gun, &order_no);
+                assert!(self.guns.contains_key(&gun), "stop of an idle gun: {command}");
+                self.finish(gun, 1, client);
             }
             _ => assert!(!is_new, "unexpected command {command}"),
         }
+    }
+
+    /// Ends the charge at a gun, if there is one: its record is kept until it is answered.
+    fn finish(&mut self, gun: u8, reason: u8, client: Option<&Client>) {
+        let Some(charge) = self.guns.remove(&gun) else { return };
+        let record = charge.record(gun, reason).to_string().into_bytes();
+        self.totals.insert(charge.order_no.clone(), charge.wh);
+        self.records.insert(charge.order_no.clone(), (gun, record.clone()));
+        self.send_bytes(client, "charging/finished", record, gun, &charge.order_no);
     }
 
     fn answered(&mut self, answer: &Value) {
@@ -285,7 +300,7 @@ impl Memory {
 
     fn tell(&self, gun: u8, told: Told) {
         // A driver who has seen enough is gone.
-        let _ = self.told[usize::from(gun) - 1].send(told);
+        let _ = self.told.get(usize::from(gun) - 1).unwrap().send(told);
     }
 }
 
@@ -300,10 +315,10 @@ impl Charge {
         (self.order_no.clone(), frame)
     }
 
-    fn record(&self, gun: u8) -> Value {
+    fn record(&self, gun: u8, reason: u8) -> Value {
         let end = now_ms();
         json!({"orderNo": self.order_no, "connectorId": gun, "seq": self.seq + 1, "totalPower": kwh(self.wh),
-            "totalTime": (end - self.started) / 1_000, "stopReason": 1, "startTime": self.started, "endTime": end,
+            "totalTime": (end - self.started) / 1_000, "stopReason": reason, "startTime": self.started, "endTime": end,
             "timestamp": end})
     }
 }

@@ -1,6 +1,7 @@
 //! SIGKILL from outside, at random instants, while piles charge and drivers start and stop.
 
 use std::{
+    io::{Write, stderr},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -36,7 +37,8 @@ fn charge_until(ended: &AtomicBool, watched: &Watched, driver: &Driver, seed: u6
 #[test]
 fn killed_thirty_times_at_random_instants_nothing_is_lost_or_done_twice() {
     let seed = seed();
-    println!("seed {seed}: PILEHUB_TEST_SEED={seed} repeats its instants");
+    let told = writeln!(stderr(), "seed {seed}: PILEHUB_TEST_SEED={seed} repeats its instants");
+    told.unwrap();
     let mut random = Random::new(seed);
     let hub = Hub::start();
     hub.make_station("S1");

@@ -2,10 +2,12 @@
 //! bill, one settlement, money conserved, the session live again.
 //!
 //! The named points exist in a build with the feature `failpoints` only; everything else needs no feature.
-#![allow(clippy::unwrap_used, reason = "the helpers of tests fail loudly")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of tests fail loudly")]
 
+mod audit;
 mod books;
 mod charger;
+mod disk;
 mod driver;
 mod kills;
 #[cfg(feature = "failpoints")]

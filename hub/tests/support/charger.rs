@@ -1,6 +1,6 @@
 //! A charger as its maker would write it from the contract alone: bytes on a socket, one packet after the other, and
 //! nothing sent that the test did not ask for (but for the PUBACK of what the hub publishes).
-#![allow(clippy::unwrap_used, reason = "a harness that fails shall fail loudly")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a harness that fails shall fail loudly")]
 
 use std::{
     collections::VecDeque,
@@ -56,23 +56,38 @@ impl Charger {
 
     /// CONNECT; answers the return code of the CONNACK.
     pub fn dial(hub: &Hub, code: &str, secret: Option<&str>) -> (Self, u8) {
-        let stream = TcpStream::connect(hub.mqtt).unwrap();
-        stream.set_nodelay(true).unwrap();
-        let mut charger = Self {
-            code: code.to_owned(),
-            stream,
-            input: BytesMut::new(),
-            inbox: VecDeque::new(),
-            acked: Vec::new(),
-            next_id: 1,
-        };
         let mut out = Vec::new();
         codec::connect(&mut out, code, secret, 120);
-        charger.write(&out);
+        Self::dial_with(hub, code, &out)
+    }
+
+    /// CONNECT with a client id that is not the user name.
+    pub fn dial_as(hub: &Hub, client_id: &str, user: &str, secret: &str) -> (Self, u8) {
+        let mut body = vec![0, 4, b'M', b'Q', b'T', b'T', 4, 0b1100_0010, 0, 120];
+        for text in [client_id, user, secret] {
+            body.extend([0, u8::try_from(text.len()).unwrap()]);
+            body.extend(text.as_bytes());
+        }
+        let mut out = vec![0x10, u8::try_from(body.len()).unwrap()];
+        out.extend(body);
+        Self::dial_with(hub, client_id, &out)
+    }
+
+    fn dial_with(hub: &Hub, code: &str, connect: &[u8]) -> (Self, u8) {
+        let mut charger = Self { code: code.to_owned(), ..Self::raw(hub) };
+        charger.write(connect);
         match charger.packet(DEADLINE) {
             Some(FromHub::ConnAck(answer)) => (charger, answer),
             other => panic!("expected a CONNACK, got {other:?}"),
         }
+    }
+
+    /// A socket on which nothing was said.
+    pub fn raw(hub: &Hub) -> Self {
+        let stream = TcpStream::connect(hub.mqtt).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (code, input, inbox) = (String::new(), BytesMut::new(), VecDeque::new());
+        Self { code, stream, input, inbox, acked: Vec::new(), next_id: 1 }
     }
 
     /// SUBSCRIBE with QoS 1; answers the return codes.

@@ -40,10 +40,17 @@ pub struct Watched {
 #[derive(Debug)]
 struct Shared {
     hub: RwLock<Arc<Hub>>,
-    /// One per restart that is done.
-    deaths: Mutex<Vec<Death>>,
+    lives: Mutex<Lives>,
     restarted: Condvar,
     over: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Lives {
+    /// One per restart that is done.
+    deaths: Vec<Death>,
+    /// It is dead and not yet watched again, though it may answer already.
+    restarting: bool,
 }
 
 impl Hub {
@@ -78,7 +85,7 @@ impl Watched {
     fn new(hub: Hub) -> Self {
         let shared = Arc::new(Shared {
             hub: RwLock::new(Arc::new(hub)),
-            deaths: Mutex::default(),
+            lives: Mutex::default(),
             restarted: Condvar::new(),
             over: AtomicBool::new(false),
         });
@@ -91,25 +98,38 @@ impl Watched {
         Arc::clone(&self.shared.hub.read().unwrap())
     }
 
-    /// Deaths after which it was started again.
+    /// Its process.
+    pub fn pid(&self) -> Pid {
+        self.hub().pid()
+    }
+
+    /// How often it was started again.
+    pub fn restarts(&self) -> usize {
+        self.shared.lives.lock().unwrap().deaths.len()
+    }
+
+    /// All deaths, at a moment when nothing is asked of it any more: a restart that is going on is waited for.
     pub fn deaths(&self) -> Vec<Death> {
-        self.shared.deaths.lock().unwrap().clone()
+        let lives = self.shared.lives.lock().unwrap();
+        let restarting = |lives: &mut Lives| lives.restarting;
+        let (lives, late) = self.shared.restarted.wait_timeout_while(lives, DEADLINE, restarting).unwrap();
+        assert!(!late.timed_out(), "the hub does not start again");
+        lives.deaths.clone()
     }
 
     /// Waits until it was started again more than `count` times.
     pub fn wait_past(&self, count: usize) {
-        let deaths = self.shared.deaths.lock().unwrap();
-        let waiting = |deaths: &mut Vec<Death>| deaths.len() <= count;
-        let (deaths, late) = self.shared.restarted.wait_timeout_while(deaths, DEADLINE, waiting).unwrap();
-        let known = deaths.len();
-        drop(deaths);
-        assert!(!late.timed_out(), "no answer, and no death after the {known} known ones");
+        let lives = self.shared.lives.lock().unwrap();
+        let waiting = |lives: &mut Lives| lives.deaths.len() <= count;
+        let (lives, late) = self.shared.restarted.wait_timeout_while(lives, DEADLINE, waiting).unwrap();
+        drop(lives);
+        assert!(!late.timed_out(), "no answer, and no death after the {count} known ones");
     }
 
     /// `kill -9` from outside, now; returns when the hub serves again.
     pub fn kill(&self) {
-        let before = self.deaths().len();
-        kill_process(self.hub().pid(), Signal::KILL).unwrap();
+        let before = self.restarts();
+        kill_process(self.pid(), Signal::KILL).unwrap();
         self.wait_past(before);
     }
 
@@ -117,7 +137,7 @@ impl Watched {
     pub fn post_until(&self, token: &str, path: &str, key: &str, body: &Value, wanted: u16) -> Value {
         let end = super::wait::deadline();
         loop {
-            let known = self.deaths().len();
+            let known = self.restarts();
             match self.hub().try_post(token, path, key, body) {
                 Ok(reply) if reply.status == wanted => return reply.json(),
                 Ok(reply) => {
@@ -130,15 +150,6 @@ impl Watched {
             }
         }
     }
-
-    /// The deaths until now. A hub that answers has not died of what it was asked before.
-    pub fn settled_deaths(&self) -> Vec<Death> {
-        let known = self.deaths().len();
-        if http::try_call(self.hub().http, "GET", "/healthz", &[], b"").is_err() {
-            self.wait_past(known);
-        }
-        self.deaths()
-    }
 }
 
 impl Drop for Watched {
@@ -146,7 +157,7 @@ impl Drop for Watched {
         self.shared.over.store(true, Ordering::SeqCst);
         let Some(thread) = self.thread.take() else { return };
         // It may have ended already.
-        let _ = kill_process(self.hub().pid(), Signal::KILL);
+        let _ = kill_process(self.pid(), Signal::KILL);
         let _ = thread.join();
     }
 }
@@ -160,6 +171,7 @@ impl Shared {
             if self.over.load(Ordering::SeqCst) {
                 return;
             }
+            self.lives.lock().unwrap().restarting = true;
             let death = Death { signal: seen.terminating_signal(), orders: statuses(hub.dir()) };
             let next = hub.launch_again(None);
             let pid = next.pid();
@@ -169,7 +181,10 @@ impl Shared {
                 kill_process(pid, Signal::KILL).unwrap();
                 return;
             }
-            self.deaths.lock().unwrap().push(death);
+            let mut lives = self.lives.lock().unwrap();
+            lives.deaths.push(death);
+            lives.restarting = false;
+            drop(lives);
             self.restarted.notify_all();
         }
     }

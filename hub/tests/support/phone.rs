@@ -1,5 +1,5 @@
 //! A driver's phone: one WebSocket, read frame by frame.
-#![allow(clippy::unwrap_used, reason = "a harness that fails shall fail loudly")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a harness that fails shall fail loudly")]
 
 use std::{io::ErrorKind, net::TcpStream};
 
@@ -23,8 +23,11 @@ impl Told {
     /// The frame of type `t`.
     pub fn frame(self, t: &str) -> Value {
         match self {
-            Self::Frame(frame) if frame["t"] == t => frame,
-            other => panic!("expected \"{t}\", got {other:?}"),
+            Self::Frame(frame) => {
+                assert_eq!(frame["t"], t, "{frame}");
+                frame
+            }
+            Self::Closed(code) => panic!("expected \"{t}\", the hub closed with {code}"),
         }
     }
 }
@@ -68,16 +71,22 @@ impl Phone {
     /// The next frame that is no application ping (pings are answered).
     pub fn news(&mut self) -> Told {
         loop {
-            match self.next() {
+            let told = self.next();
+            match &told {
                 Told::Frame(frame) if frame["t"] == "ping" => self.say(&json!({"t": "pong", "n": frame["n"]})),
-                other => return other,
+                Told::Frame(_) | Told::Closed(_) => return told,
             }
         }
     }
 
     /// Sends a frame.
     pub fn say(&mut self, frame: &Value) {
-        self.socket.send(Message::text(frame.to_string())).unwrap();
+        self.say_text(&frame.to_string());
+    }
+
+    /// Sends any words.
+    pub fn say_text(&mut self, words: &str) {
+        self.socket.send(Message::text(words.to_owned())).unwrap();
     }
 }
 

@@ -1,5 +1,5 @@
 //! The usual beginning of a test: a hub, a station with one price all day, a pile that is online, a driver with money.
-#![allow(clippy::unwrap_used, reason = "a harness that fails shall fail loudly")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a harness that fails shall fail loudly")]
 
 use serde_json::{Value, json};
 

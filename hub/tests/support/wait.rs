@@ -1,5 +1,5 @@
 //! Waiting without sleeping blindly: look until it is so, and give up at a deadline.
-#![allow(clippy::unwrap_used, reason = "a harness that fails shall fail loudly")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a harness that fails shall fail loudly")]
 #![allow(clippy::disallowed_methods, reason = "tests look at the hub from outside, by the wall's clock")]
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -308,6 +308,23 @@ impl Order {
 }
 
 impl OrderStatus {
+    /// As the API says it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Placed => "PLACED",
+            Self::Starting => "STARTING",
+            Self::Charging => "CHARGING",
+            Self::Stopping => "STOPPING",
+            Self::Settling => "SETTLING",
+            Self::Held => "HELD",
+            Self::Closed => "CLOSED",
+            Self::ExceptionClosed => "EXCEPTION_CLOSED",
+            Self::StartFailed => "START_FAILED",
+            Self::Canceled => "CANCELED",
+        }
+    }
+
     /// Whether the order is over.
     #[must_use]
     pub const fn is_over(self) -> bool {

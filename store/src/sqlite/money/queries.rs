@@ -23,10 +23,24 @@ pub(super) fn order(conn: &Connection, order_no: &OrderNo) -> Result<Option<Orde
 }
 
 /// Uses the partial index: closed orders are not looked at, however many there are.
-pub(super) const OPEN_ORDERS: &str = "SELECT body FROM orders WHERE open = 1 ORDER BY created_at, order_no";
+const OPEN_ORDERS: &str = "SELECT body FROM orders WHERE open = 1 ORDER BY created_at, order_no";
 
 pub(super) fn open_orders(conn: &Connection) -> Result<Vec<Order>, StoreError> {
     all(conn, OPEN_ORDERS, [], |row| rows::body(row, 0))
+}
+
+/// One text per kind of filter, each with an index that gives its order.
+fn orders_sql(filter: &OrderFilter) -> String {
+    let chosen = match (&filter.user_id, &filter.pile_code) {
+        (None, None) => ":user IS NULL AND :pile IS NULL",
+        (Some(_), None) => "user_id = :user AND :pile IS NULL",
+        (None, Some(_)) => "pile_code = :pile AND :user IS NULL",
+        (Some(_), Some(_)) => "user_id = :user AND pile_code = :pile",
+    };
+    format!(
+        "SELECT body FROM orders WHERE {chosen} AND (created_at, order_no) < (:at, :name)
+         ORDER BY created_at DESC, order_no DESC LIMIT :limit"
+    )
 }
 
 pub(super) fn orders(
@@ -36,23 +50,13 @@ pub(super) fn orders(
     max: usize,
 ) -> Result<Page<Order>, StoreError> {
     let before = Before::parse(cursor)?;
-    let chosen = match (&filter.user_id, &filter.pile_code) {
-        (None, None) => ":user IS NULL AND :pile IS NULL",
-        (Some(_), None) => "user_id = :user AND :pile IS NULL",
-        (None, Some(_)) => "pile_code = :pile AND :user IS NULL",
-        (Some(_), Some(_)) => "user_id = :user AND pile_code = :pile",
-    };
-    let sql = format!(
-        "SELECT body FROM orders WHERE {chosen} AND (created_at, order_no) < (:at, :name)
-         ORDER BY created_at DESC, order_no DESC LIMIT :limit"
-    );
     let params = named_params! {
         ":user": filter.user_id.as_ref().map(UserId::as_str),
         ":pile": filter.pile_code.as_ref().map(domain::PileCode::as_str),
         ":at": before.at, ":name": before.name, ":limit": limit(max),
     };
     let cursor_of = |order: &Order| Before::cursor(order.created_at.as_millis(), order.order_no.as_str());
-    page(conn, &sql, params, max, |row| rows::body(row, 0), cursor_of)
+    page(conn, &orders_sql(filter), params, max, |row| rows::body(row, 0), cursor_of)
 }
 
 pub(super) fn history(conn: &Connection, order_no: &OrderNo) -> Result<Vec<HistoryRow>, StoreError> {
@@ -100,8 +104,18 @@ pub(super) fn command(conn: &Connection, command_id: &CommandId) -> Result<Optio
     one(conn, "SELECT body FROM commands WHERE command_id = ?1", [command_id.as_str()], |row| rows::body(row, 0))
 }
 
+const OPEN_COMMANDS: &str = "SELECT body FROM commands WHERE open = 1 ORDER BY created_at, command_id";
+
 pub(super) fn open_commands(conn: &Connection) -> Result<Vec<CommandRow>, StoreError> {
-    all(conn, "SELECT body FROM commands WHERE open = 1 ORDER BY created_at, command_id", [], |row| rows::body(row, 0))
+    all(conn, OPEN_COMMANDS, [], |row| rows::body(row, 0))
+}
+
+fn alarms_sql(state: Option<AlarmState>) -> String {
+    let chosen = if state.is_some() { "state = ?1" } else { "?1 IS NULL" };
+    format!(
+        "SELECT body FROM alarms WHERE {chosen} AND (raised_at, alarm_id) < (?2, ?3)
+         ORDER BY raised_at DESC, alarm_id DESC LIMIT ?4"
+    )
 }
 
 pub(super) fn alarms(
@@ -111,11 +125,7 @@ pub(super) fn alarms(
     max: usize,
 ) -> Result<Page<Alarm>, StoreError> {
     let before = Before::parse(cursor)?;
-    let chosen = if state.is_some() { "state = ?1" } else { "?1 IS NULL" };
-    let sql = format!(
-        "SELECT body FROM alarms WHERE {chosen} AND (raised_at, alarm_id) < (?2, ?3)
-         ORDER BY raised_at DESC, alarm_id DESC LIMIT ?4"
-    );
+    let sql = alarms_sql(state);
     let cursor_of = |alarm: &Alarm| Before::cursor(alarm.raised_at.as_millis(), &alarm.alarm_id);
     let params = params![state.map(Name), before.at, before.name, limit(max)];
     page(conn, &sql, params, max, |row| rows::body(row, 0), cursor_of)
@@ -125,8 +135,10 @@ pub(super) fn alarm(conn: &Connection, alarm_id: &str) -> Result<Option<Alarm>, 
     one(conn, "SELECT body FROM alarms WHERE alarm_id = ?1", [alarm_id], |row| rows::body(row, 0))
 }
 
+const OPEN_ALARMS: &str = "SELECT body FROM alarms WHERE open = 1 ORDER BY raised_at, alarm_id";
+
 pub(super) fn open_alarms(conn: &Connection) -> Result<Vec<Alarm>, StoreError> {
-    all(conn, "SELECT body FROM alarms WHERE open = 1 ORDER BY raised_at, alarm_id", [], |row| rows::body(row, 0))
+    all(conn, OPEN_ALARMS, [], |row| rows::body(row, 0))
 }
 
 pub(super) fn event_seen(conn: &Connection, pile_no: PileNo, event_id: &EventId) -> Result<bool, StoreError> {
@@ -170,4 +182,43 @@ pub(super) fn audit_rows(conn: &Connection, cursor: Option<&str>, max: usize) ->
     let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, rows::audit_row(row)?));
     let rows = page(conn, &sql, params![before, limit(max)], max, read, |(id, _)| id.to_string())?;
     Ok(Page { items: rows.items.into_iter().map(|(_, row)| row).collect(), next_cursor: rows.next_cursor })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How SQLite would run a query on an empty file.
+    fn plan(sql: &str) -> String {
+        let conn = Connection::open_in_memory().unwrap();
+        crate::sqlite::money::schema::SCHEMA.steps.iter().for_each(|step| conn.execute_batch(step).unwrap());
+        let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let nulls = vec![rusqlite::types::Null; explain.parameter_count()];
+        let steps = explain.query_map(rusqlite::params_from_iter(nulls), |row| row.get::<_, String>(3)).unwrap();
+        steps.collect::<rusqlite::Result<Vec<_>>>().unwrap().join("; ")
+    }
+
+    #[test]
+    fn every_list_is_read_along_its_index_and_never_sorted() {
+        let filter = |user: Option<&str>, pile: Option<&str>| {
+            orders_sql(&OrderFilter {
+                user_id: user.map(|text| text.parse().unwrap()),
+                pile_code: pile.map(|text| text.parse().unwrap()),
+            })
+        };
+        for (sql, index) in [
+            (OPEN_ORDERS.to_owned(), "orders_open"),
+            (OPEN_COMMANDS.to_owned(), "commands_open"),
+            (OPEN_ALARMS.to_owned(), "alarms_open"),
+            (filter(None, None), "orders_by_time"),
+            (filter(Some("u1"), None), "orders_by_user"),
+            (filter(None, Some("P1")), "orders_by_pile"),
+            (alarms_sql(None), "alarms_by_time"),
+            (alarms_sql(Some(AlarmState::Raised)), "alarms_by_state"),
+        ] {
+            let plan = plan(&sql);
+            assert!(plan.contains(&format!("USING INDEX {index}")), "{sql}: {plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+        }
+    }
 }

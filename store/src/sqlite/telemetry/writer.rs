@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     failpoint,
-    limits::{DELETES_PER_FLUSH_MAX, SEALS_PER_FLUSH_MAX},
+    limits::{DELETES_PER_FLUSH_MAX, SAMPLES_PER_SEAL, SEALS_PER_FLUSH},
     metric,
     money::StoreError,
     sqlite::{
@@ -51,6 +51,8 @@ struct Round {
 struct Chores {
     generation: i64,
     chunks: Vec<Chunk>,
+    /// Piles of the round that are done with these chunks.
+    piles: usize,
     /// Delete log rows below this one.
     log_below: Option<i64>,
     /// Delete some of this outdated generation.
@@ -152,7 +154,7 @@ impl Writer {
     /// Makes a batch durable and tells everybody. An error: nothing of it is, and it is unchanged.
     fn flush(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
         let started = Instant::now();
-        let chores = self.chores();
+        let chores = self.chores(batch.samples.len());
         let writes = !(batch.samples.is_empty() && batch.quarantine.is_empty() && batch.marks.is_empty());
         if writes || !chores.is_empty() {
             let done = self.commit(batch, &chores)?;
@@ -175,7 +177,7 @@ impl Writer {
     }
 
     /// What is due besides the batch, within the limits of one flush.
-    fn chores(&mut self) -> Chores {
+    fn chores(&mut self, samples: usize) -> Chores {
         let tail = self.tail.read();
         if self.round.is_none() && tail.wants_sealing() {
             let mut piles = tail.busy_piles();
@@ -186,7 +188,9 @@ impl Writer {
         let mut chores = Chores::default();
         if let Some(round) = &self.round {
             chores.generation = round.generation;
-            let next = round.piles.iter().rev().take(SEALS_PER_FLUSH_MAX);
+            let seals = samples.div_euclid(SAMPLES_PER_SEAL).saturating_add(SEALS_PER_FLUSH);
+            chores.piles = seals.min(round.piles.len());
+            let next = round.piles.iter().rev().take(chores.piles);
             chores.chunks = next.filter_map(|pile_no| tail.chunk(*pile_no)).collect();
         }
         let step = i64::try_from(DELETES_PER_FLUSH_MAX).unwrap_or(i64::MAX);
@@ -225,7 +229,7 @@ impl Writer {
         }
         if let Some(round) = &mut self.round {
             self.generation = round.generation;
-            round.piles.truncate(round.piles.len().saturating_sub(SEALS_PER_FLUSH_MAX));
+            round.piles.truncate(round.piles.len().saturating_sub(chores.piles));
             if round.piles.is_empty() {
                 self.covered_log = round.covers;
                 self.round = None;
