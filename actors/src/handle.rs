@@ -219,6 +219,8 @@ impl Handle {
     pub async fn stop_order(&self, order_no: &OrderNo, by: StopBy, once: Option<Once>) -> Result<Order, Refusal> {
         let order = self.order(order_no).await?;
         if order.status.is_over() || order.status == OrderStatus::Held {
+            // Changes nothing, and is kept in the order's history as IGNORED.
+            self.job(&order, Job::Stop { by, online: true }, vec![], None).await?;
             return Err(Refusal::IllegalState(format!("order {order_no} is over")));
         }
         let slot = self.core.slot(order.pile_no).ok_or_else(|| Refusal::PileNotFound(order.pile_code.clone()))?;

@@ -183,6 +183,9 @@ impl Handle {
             "OFFLINE"
         } else if durable.maintenance.is_some() {
             "MAINTENANCE"
+        } else if !slot.was_heard() {
+            // Not heard of since the hub started: it cannot be used either.
+            "OFFLINE"
         } else if !durable.faults.is_empty() {
             "FAULTED"
         } else if connectors.iter().any(|connector| connector.order_no.is_some()) {

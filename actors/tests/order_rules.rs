@@ -284,6 +284,17 @@ async fn a_short_balance_becomes_a_debt_that_bars_the_next_start_until_it_is_rep
 }
 
 #[tokio::test]
+async fn a_stop_of_an_order_that_is_over_changes_nothing_and_is_kept_as_ignored() {
+    let mut w = World::new(10_000).await;
+    let order = w.charging().await;
+    w.finish(1, &order, 1000, StopReason::User);
+    let closed = w.until_status(OrderStatus::Closed).await;
+    assert!(matches!(w.stop(&order).await, Err(Refusal::IllegalState(_))));
+    assert_eq!(w.stored_order(&order).await, closed);
+    assert_eq!(w.money.history(&order).await.unwrap().last().unwrap().outcome, Outcome::Ignored);
+}
+
+#[tokio::test]
 async fn a_limit_of_the_order_stops_the_charge() {
     let mut w = World::new(10_000).await;
     w.connect(1).await;

@@ -151,7 +151,7 @@ impl<S: UpSink> Pump<S> {
 #[cfg(test)]
 mod tests {
     use domain::PileNo;
-    use tokio::time::advance;
+    use tokio::time::{advance, timeout};
 
     use super::*;
     use crate::{
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(pump.arrived(first), Err(RouterFault::Gap), "what came out once must not come again");
         let mut next = pump.start().await;
         for _ in 0..2 {
-            let batch = next.next().await.unwrap();
+            let batch = timeout(Duration::from_secs(10), next.next()).await.expect("it did not get it again").unwrap();
             pump.arrived(batch).unwrap();
         }
         assert!(pump.in_flight.is_empty());

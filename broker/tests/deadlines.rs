@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use broker::limits;
 use bytes::Bytes;
-use common::{Charger, Hub, Told, connect_packet, heartbeat, secret};
+use common::{Charger, Hub, PATIENCE, Told, connect_packet, heartbeat, secret};
 use domain::{PileNo, wire::DownTopic};
 use rumqttc::Packet;
 use tokio::{
     io::{AsyncReadExt, DuplexStream},
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 /// Deadlines are met within a round of the sweeper.
@@ -85,7 +85,8 @@ async fn keep_alive_counts_incoming_traffic_only() {
             sleep(Duration::from_secs(1)).await;
         }
     };
-    tokio::join!(talk, until_closed(&mut charger));
+    let both = async { tokio::join!(talk, until_closed(&mut charger)) };
+    timeout(PATIENCE, both).await.expect("what the hub says keeps the connection alive");
     assert!(about(since.elapsed(), Duration::from_secs(16)), "{:?}", since.elapsed());
     hub.store.until_told(Told::Down { pile_no: 1, epoch: 1, cause: "keep_alive", will: false }).await;
 }
@@ -146,6 +147,8 @@ async fn a_pile_that_reads_nothing_is_closed_after_the_write_timeout() {
         let since = Instant::now();
         for len in payloads {
             hub.gate.outbound().send(PileNo(1), DownTopic::Command, Bytes::from(vec![0; len]), false).unwrap();
+            // So that each is written by itself.
+            sleep(Duration::from_millis(1)).await;
         }
         hub.store.until_told(Told::Down { pile_no: 1, epoch: 1, cause: "write_timeout", will: false }).await;
         assert!(about(since.elapsed(), limits::WRITE_WITHIN), "{:?}", since.elapsed());
