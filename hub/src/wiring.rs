@@ -11,7 +11,7 @@ use actors::{
 };
 use anyhow::Context;
 use axum::Router;
-use broker::{Attempt, Gate, GateConfig, Identities, Identity, Pacer, Pacing};
+use broker::{Attempt, Gate, GateConfig, Identities, Identity, Pacing};
 use domain::{Clock, Fen, Millis, UserId};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
@@ -72,9 +72,8 @@ impl Hub {
     /// Opens the store, recovers open orders, opens the gate.
     pub(crate) async fn start(setup: Setup) -> anyhow::Result<Self> {
         let Setup { config, keys, clock, wall, time_factor, mqtt, metrics } = setup;
-        let pacer = Pacer::new(Pacing { tick: Duration::from_micros(config.mqtt.tick_us), ..Pacing::default() });
         let identities = Arc::new(Identities::new(&keys.master));
-        let gate = Gate::new(gate_config(&config), Arc::clone(&identities), Arc::clone(&clock), pacer.clone());
+        let gate = Gate::new(gate_config(&config), Arc::clone(&identities), Arc::clone(&clock));
         let store = open_store(&config, &gate).await?;
         let money = store.money();
         identities.extend(money.piles().await?.into_iter().map(|(pile, _)| Identity {
@@ -91,7 +90,7 @@ impl Hub {
             piles: Arc::<ToPiles>::clone(&piles),
             audience: Arc::<Live>::clone(&live),
         };
-        let hot = HotThread::start(&pacer)?;
+        let hot = HotThread::start(&gate, store.telemetry())?;
         let actors = Handle::start(ports, timing(&config), rules(&config), hot.handle.clone()).await?;
         let sink = ToActors::new(actors.clone(), &piles);
         let running_gate = gate.clone();
@@ -161,6 +160,7 @@ fn gate_config(config: &Config) -> GateConfig {
         strangers_max: count(config.limits.mqtt_strangers_max),
         keep_alive_max: Duration::from_secs(config.limits.mqtt_keep_alive_s_max.into()),
         frames_in_flight_max: count(config.limits.mqtt_frames_in_flight_max),
+        pacing: Pacing { tick: Duration::from_micros(config.mqtt.tick_us), ..Pacing::default() },
         ..GateConfig::default()
     }
 }
@@ -198,7 +198,7 @@ fn rules(config: &Config) -> MoneyRules {
     }
 }
 
-/// Frames are acknowledged by the writer's own thread, right after its commit.
+/// Frames are acknowledged right after the writer's commit.
 async fn open_store(config: &Config, gate: &Gate) -> anyhow::Result<Arc<SqliteStore>> {
     let acks = gate.acks();
     let options = sqlite::Options::new(Box::new(move |tokens| acks.complete(tokens)));
@@ -249,8 +249,8 @@ struct HotThread {
 }
 
 impl HotThread {
-    fn start(pacer: &Pacer) -> anyhow::Result<Self> {
-        let runtime = broker::hot_runtime(pacer).context("cannot start the hot runtime")?;
+    fn start(gate: &Gate, telemetry: Arc<dyn store::telemetry::Telemetry>) -> anyhow::Result<Self> {
+        let runtime = gate.hot_runtime(move || telemetry.hasten()).context("cannot start the hot runtime")?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = thread::Builder::new()

@@ -1,5 +1,7 @@
 //! Every limit of the store, in one place, with what happens at it.
 
+use std::time::Duration;
+
 /// Commits that may wait for the money writer. Beyond: the caller waits.
 pub const MONEY_QUEUE_LEN_MAX: usize = 4096;
 /// Most commits in one group. Beyond: the next group.
@@ -16,6 +18,9 @@ pub const TELEMETRY_QUEUE_LEN_MAX: usize = 65_536;
 pub const QUARANTINE_QUEUE_LEN_MAX: usize = 1024;
 /// Callers that may wait for a flush or a mark at once. Beyond: they are refused.
 pub const TELEMETRY_WAITERS_MAX: usize = 1024;
+/// How long the telemetry writer waits for the word that a batch is whole when the last one came with it. Beyond: it
+/// goes back to its own rhythm.
+pub const TELEMETRY_TOLD_WITHIN: Duration = Duration::from_millis(20);
 /// Most quarantined frames kept. Beyond: the oldest go, counted.
 pub const QUARANTINE_LEN_MAX: u64 = 100_000;
 /// Samples per pile, on average, at which a sealing round begins.

@@ -111,6 +111,10 @@ pub trait Telemetry: Send + Sync + std::fmt::Debug {
     /// [`TelemetryFull`]: nothing was taken.
     fn push(&self, row: Append, token: Option<AckToken>) -> Result<(), TelemetryFull>;
 
+    /// Says that nobody will push more for now: what is queued should be made durable at once. Only a hint; blocks on
+    /// nothing.
+    fn hasten(&self) {}
+
     /// Whether rows can be made durable; the reason when they cannot. Rows wait meanwhile, up to the queue's limit.
     fn health(&self) -> Result<(), StoreError> {
         Ok(())

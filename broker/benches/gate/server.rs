@@ -13,9 +13,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use broker::{
-    Acks, BadFrame, Deliver, Gate, GateConfig, Identities, Identity, LinkEvent, Pacer, Pacing, Up, UpSink, hot_runtime,
-};
+use broker::{Acks, BadFrame, Deliver, Gate, GateConfig, Identities, Identity, LinkEvent, Pacing, Up, UpSink};
 use domain::{AckToken, Clock, PileCode, PileNo, Timestamp};
 use parking_lot::Mutex;
 
@@ -157,9 +155,9 @@ pub(crate) fn serve(tick_us: u64) {
         let verifier = identities.verifier_of(&code, generator::SECRET);
         identities.insert(Identity { pile_no: PileNo(no), code, verifier });
     }
-    let pacer = Pacer::new(Pacing { tick: Duration::from_micros(tick_us), ..Pacing::default() });
-    let runtime = hot_runtime(&pacer).unwrap();
-    let gate = Gate::new(GateConfig::default(), identities, Arc::new(WallClock), pacer);
+    let pacing = Pacing { tick: Duration::from_micros(tick_us), ..Pacing::default() };
+    let gate = Gate::new(GateConfig { pacing, ..GateConfig::default() }, identities, Arc::new(WallClock));
+    let runtime = gate.hot_runtime(|| {}).unwrap();
     let stopper = gate.clone();
     thread::spawn(move || {
         let _ = std::io::stdin().read(&mut [0]);

@@ -17,9 +17,7 @@ use std::{
     time::Duration,
 };
 
-use broker::{
-    Acks, BadFrame, Deliver, Gate, GateConfig, Identities, Identity, LinkEvent, Pacer, Pacing, RouterKind, Up, UpSink,
-};
+use broker::{Acks, BadFrame, Deliver, Gate, GateConfig, Identities, Identity, LinkEvent, RouterKind, Up, UpSink};
 use bytes::{Bytes, BytesMut};
 use domain::{
     AckToken, Clock, PileCode, PileNo, Timestamp,
@@ -240,7 +238,7 @@ impl Hub {
     fn without_listener(config: GateConfig) -> Self {
         let identities = Arc::new(Identities::new(&[7; 32]));
         (1..=9).for_each(|no| admit(&identities, no));
-        let gate = Gate::new(config, Arc::clone(&identities), Arc::new(FixedClock), Pacer::new(Pacing::default()));
+        let gate = Gate::new(config, Arc::clone(&identities), Arc::new(FixedClock));
         let store = Store(Arc::new(Inner {
             seen: Mutex::default(),
             changed: Notify::new(),

@@ -201,7 +201,7 @@ impl Default for Mqtt {
             tls_cert: String::new(),
             tls_key: String::new(),
             client_ca: String::new(),
-            tick_us: 1000,
+            tick_us: 4000,
         }
     }
 }

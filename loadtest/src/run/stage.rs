@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
-    time::{Duration, Instant},
+    time::{Duration, Instant, interval},
 };
 
 use super::{
@@ -91,6 +91,7 @@ impl Stage {
         installed: Vec<Installed>,
     ) -> anyhow::Result<()> {
         let rumqttc = options.rumqttc.min(limits::RUMQTTC_PILES_MAX);
+        let mut dials = interval(Duration::from_secs(1) / limits::DIALS_PER_S);
         for (n, pile) in installed.into_iter().enumerate() {
             let mut rng = Rng::for_part(options.load.seed, &format!("pile {n}"));
             let mut config = PileConfig::dc(pile.code.clone(), pile.max_power, rng.next_u64());
@@ -107,6 +108,7 @@ impl Stage {
                 secret: Some(pile.secret.clone()),
                 driver,
             };
+            dials.tick().await;
             let handle = agent::spawn(config, endpoint, self.shared.clone());
             self.piles.push((pile, Arc::new(handle)));
         }

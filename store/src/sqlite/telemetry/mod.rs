@@ -112,6 +112,10 @@ impl Telemetry for SqliteTelemetry {
         self.queue.push(row, token).inspect_err(|_| metrics::counter!(metric::TELEMETRY_REFUSED).increment(1))
     }
 
+    fn hasten(&self) {
+        self.queue.hasten();
+    }
+
     fn health(&self) -> Result<(), StoreError> {
         self.health.get()
     }

@@ -7,7 +7,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 use crate::{
-    limits::{QUARANTINE_QUEUE_LEN_MAX, TELEMETRY_QUEUE_LEN_MAX, TELEMETRY_WAITERS_MAX},
+    limits::{QUARANTINE_QUEUE_LEN_MAX, TELEMETRY_QUEUE_LEN_MAX, TELEMETRY_TOLD_WITHIN, TELEMETRY_WAITERS_MAX},
     money::StoreError,
     telemetry::{Append, Quarantined, Sample, TelemetryFull},
 };
@@ -66,6 +66,10 @@ struct State {
     in_flight_quarantine: usize,
     /// Somebody waits: do not let the batch grow.
     hurry: bool,
+    /// The last batch was hastened, so the next one will be too.
+    paced: bool,
+    /// The writer needs no waking by the first row: somebody will say when the batch is whole.
+    told: bool,
     closed: bool,
 }
 
@@ -101,11 +105,24 @@ impl Queue {
             Append::Nothing => {}
         }
         state.waiting.tokens.extend(token);
+        let told = state.told;
         drop(state);
-        if first {
+        if first && !told {
             self.filled.notify_one();
         }
         Ok(())
+    }
+
+    /// The batch is whole.
+    pub(super) fn hasten(&self) {
+        let mut state = self.state.lock();
+        if state.waiting.is_empty() {
+            return;
+        }
+        state.hurry = true;
+        state.paced = true;
+        drop(state);
+        self.hurried.notify_one();
     }
 
     /// Queues something that a caller waits for; the writer does not let the batch grow.
@@ -137,8 +154,15 @@ impl Queue {
     }
 
     /// Waits for the first row, lets the batch grow for `grow`, and takes it. `false`: closed and nothing left.
+    ///
+    /// While batches are hastened, it waits for that word instead: one wake-up per batch, not two.
     pub(super) fn next(&self, batch: &mut Batch, grow: Duration) -> bool {
         let mut state = self.state.lock();
+        if std::mem::take(&mut state.paced) && !state.hurry && !state.closed {
+            state.told = true;
+            let _ = self.hurried.wait_for(&mut state, TELEMETRY_TOLD_WITHIN);
+            state.told = false;
+        }
         while state.waiting.is_empty() && !state.closed {
             self.filled.wait(&mut state);
         }
@@ -196,6 +220,43 @@ mod tests {
         assert_eq!(queue.push(Append::Nothing, Some(token(0))), Err(TelemetryFull), "the writer still holds them");
         queue.done();
         assert_eq!(queue.push(Append::Nothing, Some(token(0))), Ok(()));
+    }
+
+    #[test]
+    fn a_hastened_batch_is_taken_at_once_and_so_is_the_next_one() {
+        const FOR_EVER: Duration = Duration::from_secs(3600);
+        let queue = std::sync::Arc::new(Queue::default());
+        queue.hasten();
+        assert!(!queue.state.lock().hurry, "there is nothing to hasten");
+        let (batches, taken) = std::sync::mpsc::channel();
+        let writer = std::sync::Arc::clone(&queue);
+        let writer = std::thread::spawn(move || {
+            let mut batch = Batch::default();
+            while writer.next(&mut batch, FOR_EVER) {
+                batches.send(std::mem::take(&mut batch.tokens)).unwrap();
+                writer.done();
+            }
+        });
+        for n in 0..100 {
+            assert_eq!(queue.push(Append::Nothing, Some(token(n))), Ok(()));
+            assert_eq!(queue.push(Append::Nothing, Some(token(n + 1))), Ok(()));
+            queue.hasten();
+            assert_eq!(taken.recv().unwrap(), [token(n), token(n + 1)]);
+        }
+        queue.close();
+        writer.join().unwrap();
+    }
+
+    #[test]
+    fn a_writer_that_is_told_nothing_more_goes_back_to_its_own_rhythm() {
+        let queue = Queue::default();
+        assert_eq!(queue.push(Append::Nothing, Some(token(1))), Ok(()));
+        queue.hasten();
+        assert!(queue.next(&mut Batch::default(), Duration::ZERO));
+        assert_eq!(queue.push(Append::Nothing, Some(token(2))), Ok(()));
+        let mut batch = Batch::default();
+        assert!(queue.next(&mut batch, Duration::ZERO), "nobody hastened it, and yet it came");
+        assert_eq!(batch.tokens, [token(2)]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use domain::{Millis, PileNo};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use parking_lot::RwLock;
 use rusqlite::{Connection, params};
 use tokio::time::Instant;
@@ -91,6 +92,7 @@ pub(super) struct Writer {
     covered_log: i64,
     generation: i64,
     round: Option<Round>,
+    meters: Meters,
 }
 
 impl fmt::Debug for Writer {
@@ -122,6 +124,7 @@ impl Writer {
             covered_log: 0,
             generation: replayed.generation,
             round: None,
+            meters: Meters::new(),
         }
     }
 
@@ -159,7 +162,7 @@ impl Writer {
         if writes || !chores.is_empty() {
             let done = self.commit(batch, &chores)?;
             self.committed(batch, &chores, &done);
-            metrics::histogram!(metric::TELEMETRY_FLUSH_SECONDS).record(started.elapsed().as_secs_f64());
+            self.meters.flush_seconds.record(started.elapsed().as_secs_f64());
         }
         batch.samples.clear();
         batch.quarantine.clear();
@@ -243,7 +246,7 @@ impl Writer {
             tail.deleted(generation);
         }
         drop(tail);
-        report(batch, chores, done);
+        self.meters.report(batch, chores, done);
     }
 }
 
@@ -304,19 +307,44 @@ fn delete_some(conn: &Connection, generation: i64) -> rusqlite::Result<bool> {
     Ok(gone)
 }
 
-fn report(batch: &Batch, chores: &Chores, done: &Done) {
-    metrics::gauge!(metric::TELEMETRY_QUEUE_LEN).set(f64::from(u32::try_from(batch.samples.len()).unwrap_or(u32::MAX)));
-    for (name, n) in [
-        (metric::TELEMETRY_ROWS, batch.samples.len()),
-        (metric::TELEMETRY_BYTES, done.log_bytes),
-        (metric::TELEMETRY_CHUNKS, chores.chunks.len()),
-        (metric::QUARANTINED, batch.quarantine.len()),
-        (metric::QUARANTINE_DROPPED, done.quarantine_dropped),
-    ] {
-        metrics::counter!(name).increment(u64::try_from(n).unwrap_or(u64::MAX));
+/// Metrics that are touched by every flush, looked up once.
+struct Meters {
+    queue_len: Gauge,
+    flush_seconds: Histogram,
+    rows: Counter,
+    bytes: Counter,
+    chunks: Counter,
+    quarantined: Counter,
+    quarantine_dropped: Counter,
+}
+
+impl Meters {
+    fn new() -> Self {
+        Self {
+            queue_len: gauge!(metric::TELEMETRY_QUEUE_LEN),
+            flush_seconds: histogram!(metric::TELEMETRY_FLUSH_SECONDS),
+            rows: counter!(metric::TELEMETRY_ROWS),
+            bytes: counter!(metric::TELEMETRY_BYTES),
+            chunks: counter!(metric::TELEMETRY_CHUNKS),
+            quarantined: counter!(metric::QUARANTINED),
+            quarantine_dropped: counter!(metric::QUARANTINE_DROPPED),
+        }
     }
-    if done.quarantine_dropped > 0 {
-        tracing::warn!(frames = done.quarantine_dropped, "quarantine is full, the oldest frames went");
+
+    fn report(&self, batch: &Batch, chores: &Chores, done: &Done) {
+        self.queue_len.set(f64::from(u32::try_from(batch.samples.len()).unwrap_or(u32::MAX)));
+        for (counter, n) in [
+            (&self.rows, batch.samples.len()),
+            (&self.bytes, done.log_bytes),
+            (&self.chunks, chores.chunks.len()),
+            (&self.quarantined, batch.quarantine.len()),
+            (&self.quarantine_dropped, done.quarantine_dropped),
+        ] {
+            counter.increment(u64::try_from(n).unwrap_or(u64::MAX));
+        }
+        if done.quarantine_dropped > 0 {
+            tracing::warn!(frames = done.quarantine_dropped, "quarantine is full, the oldest frames went");
+        }
     }
 }
 
