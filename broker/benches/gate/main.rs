@@ -52,7 +52,7 @@ fn plan(args: &[String]) -> Plan {
         seconds: number("--seconds", 10),
         rounds: number("--rounds", 3) as usize,
         burst: Duration::from_micros(number("--burst-us", 1_000)),
-        tick_us: number("--tick-us", 1_000),
+        tick_us: number("--tick-us", 4_000),
         idle: number("--idle", 10_000) as usize,
         only: value("--only"),
     }
