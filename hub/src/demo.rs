@@ -112,23 +112,30 @@ async fn tell(hub: &Hub, world: &DemoConfig, fleet: &Fleet) -> anyhow::Result<()
         .await
         .map(|order| format!("{}{}", world.http, app.live.page_link(&order, &driver, app.now())));
     let base = &world.http;
-    let mut text = format!(
-        "\nPileHub demo: simulated piles and drivers, no real data. Time runs {SPEED} times as fast as the clock.\n\n\
-         dashboard      {base}/\n\
-         driver's page  {}\n\
-         API            {base}/api/docs/\n\
-         MQTT           {}\n\n\
-         tokens for the API, good for a day:\n",
-        page.as_deref().unwrap_or("no charge has begun yet"),
-        world.mqtt,
-    );
+    let mut tokens = String::new();
+    let mut dashboard = format!("{base}/");
     for role in Role::ALL {
         let sub =
             if role == Role::Driver { driver.clone() } else { UserId::parse(&format!("demo-{}", role.as_str()))? };
+        let token = token::issue(&app.tokens, role, sub, TOKEN_TTL)?;
         // Writing into memory does not fail.
-        let _ = writeln!(text, "{:<8} {}", role.as_str(), token::issue(&app.tokens, role, sub, TOKEN_TTL)?);
+        let _ = writeln!(tokens, "{:<8} {token}", role.as_str());
+        if role == Role::Ops {
+            // Behind the #, which no browser sends to a server: the page signs in with it.
+            dashboard.push_str("#token=");
+            dashboard.push_str(&token);
+        }
     }
-    text.push_str("\nCtrl-C ends it.\n");
+    let text = format!(
+        "\nPileHub demo: simulated piles and drivers, no real data. Time runs {SPEED} times as fast as the clock.\n\n\
+         dashboard      {dashboard}\n\
+         driver's page  {}\n\
+         API            {base}/api/docs/\n\
+         MQTT           {}\n\n\
+         tokens for the API, good for a day:\n{tokens}\nCtrl-C ends it.\n",
+        page.as_deref().unwrap_or("no charge has begun yet"),
+        world.mqtt,
+    );
     print(&text).map_err(|failure| anyhow::anyhow!("{failure}"))
 }
 

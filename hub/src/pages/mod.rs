@@ -83,6 +83,20 @@ async fn stop(State(door): State<Door>, Path(ticket): Path<String>) -> Result<St
 
 #[cfg(test)]
 mod tests {
+    use settlement::order::OrderStatus::{
+        Canceled, Charging, Closed, ExceptionClosed, Held, Placed, Settling, StartFailed, Starting, Stopping,
+    };
+
+    #[test]
+    fn the_pages_have_words_for_every_state_of_an_order_as_the_hub_says_it() {
+        let words = include_str!("shared.js");
+        for status in
+            [Placed, Starting, Charging, Stopping, Settling, Held, Closed, ExceptionClosed, StartFailed, Canceled]
+        {
+            assert!(words.contains(&format!("{}: [", status.as_str())), "{}", status.as_str());
+        }
+    }
+
     #[test]
     fn the_pages_together_are_no_more_than_25_kib() {
         let parts = [
