@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use store::money::Money;
+use store::{money::Money, telemetry::Telemetry};
 
 /// What becomes true while the hub starts.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ impl Readiness {
     }
 
     /// Why the hub is not ready; empty when it is. Open orders were recovered before anybody can ask this.
-    pub(crate) fn reasons(&self, money: &dyn Money) -> Vec<String> {
+    pub(crate) fn reasons(&self, money: &dyn Money, telemetry: &dyn Telemetry) -> Vec<String> {
         let mut reasons = Vec::new();
         if self.stopping.load(Ordering::Acquire) {
             reasons.push("the hub is stopping".to_owned());
@@ -32,7 +32,10 @@ impl Readiness {
             reasons.push("the gate for chargers does not listen yet".to_owned());
         }
         if let Err(error) = money.health() {
-            reasons.push(error.to_string());
+            reasons.push(format!("orders and money cannot be written: {error}"));
+        }
+        if let Err(error) = telemetry.health() {
+            reasons.push(format!("telemetry cannot be written: {error}"));
         }
         reasons
     }

@@ -29,7 +29,7 @@ async fn alive() -> Json<serde_json::Value> {
 }
 
 async fn ready(State(app): State<App>) -> Response {
-    let reasons = app.ready.reasons(&*app.money);
+    let reasons = app.ready.reasons(&*app.money, &*app.telemetry);
     if reasons.is_empty() {
         Json(json!({ "status": "ready", "reasons": [] })).into_response()
     } else {

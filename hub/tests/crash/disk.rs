@@ -58,3 +58,25 @@ fn a_full_disk_stops_money_says_so_and_loses_nothing() {
     assert_eq!(watched.restarts(), 0, "nothing ended the process");
     books::check(&hub, &[(anna, vec![running]), (bert, vec![later])], &totals);
 }
+
+#[test]
+fn a_disk_that_takes_no_telemetry_is_not_ready_either() {
+    let hub = Hub::start();
+    hub.make_station("S1");
+    let pile = hub.make_pile("S1", "P1");
+    let watched = Arc::new(hub.armed(None));
+    let (charger, _guns) = Charger::start(Arc::clone(&watched), &pile);
+    let hub = watched.hub();
+    until("a ready hub", || (hub.call("GET", "/readyz", &[], b"").status == 200).then_some(()));
+    limit_files(&watched, Some(0));
+    // The charger's own heartbeats are what cannot be written; nobody asks for money.
+    let reasons = until("a hub that says what it cannot write", || {
+        let ready = hub.call("GET", "/readyz", &[], b"");
+        (ready.status == 503).then(|| ready.json()["reasons"].to_string())
+    });
+    assert!(reasons.contains("telemetry cannot be written"), "{reasons}");
+    limit_files(&watched, None);
+    until("a ready hub", || (hub.call("GET", "/readyz", &[], b"").status == 200).then_some(()));
+    charger.end();
+    assert_eq!(watched.restarts(), 0, "nothing ended the process");
+}
