@@ -20,6 +20,7 @@ use store::{
     money::{Commit, CommitOutcome, Money, Write},
     registry::AuditRow,
     sqlite::{self, SqliteStore},
+    telemetry::Telemetry,
 };
 use tokio::{
     net::TcpListener,
@@ -198,7 +199,7 @@ fn rules(config: &Config) -> MoneyRules {
     }
 }
 
-/// Frames are acknowledged right after the writer's commit.
+/// Frames are acknowledged by the writer's own thread, right after its commit.
 async fn open_store(config: &Config, gate: &Gate) -> anyhow::Result<Arc<SqliteStore>> {
     let acks = gate.acks();
     let options = sqlite::Options::new(Box::new(move |tokens| acks.complete(tokens)));
@@ -249,7 +250,7 @@ struct HotThread {
 }
 
 impl HotThread {
-    fn start(gate: &Gate, telemetry: Arc<dyn store::telemetry::Telemetry>) -> anyhow::Result<Self> {
+    fn start(gate: &Gate, telemetry: Arc<dyn Telemetry>) -> anyhow::Result<Self> {
         let runtime = gate.hot_runtime(move || telemetry.hasten()).context("cannot start the hot runtime")?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();

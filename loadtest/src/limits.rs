@@ -22,7 +22,8 @@ pub const PACKET_LEN_MAX: usize = 64 * 1024;
 pub const RUMQTTC_PILES_MAX: usize = 300;
 /// Connections that may be in their handshake at once. Beyond: they queue.
 pub const CONNECTING_MAX: usize = 64;
-/// New piles that dial per second in a run: what it measures is a fleet at work, not one that wakes up in one moment.
+/// New piles that dial per second in a run, which measures a fleet at work and not one that wakes up in one moment.
+/// Beyond: they wait their turn.
 pub const DIALS_PER_S: u32 = 250;
 /// Drivers that may prepare their session at once. Beyond: they queue before the clock of their session starts.
 pub const HTTP_IN_FLIGHT_MAX: usize = 64;

@@ -24,6 +24,7 @@ mod system;
 
 use std::{collections::BTreeMap, time::Duration};
 
+use broker::Pacing;
 use generator::{Load, Measured};
 use server::Server;
 
@@ -52,7 +53,7 @@ fn plan(args: &[String]) -> Plan {
         seconds: number("--seconds", 10),
         rounds: number("--rounds", 3) as usize,
         burst: Duration::from_micros(number("--burst-us", 1_000)),
-        tick_us: number("--tick-us", 4_000),
+        tick_us: number("--tick-us", Pacing::default().tick.as_micros() as u64),
         idle: number("--idle", 10_000) as usize,
         only: value("--only"),
     }

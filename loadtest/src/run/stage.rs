@@ -109,6 +109,9 @@ impl Stage {
                 driver,
             };
             dials.tick().await;
+            if *self.interrupted.borrow() {
+                break;
+            }
             let handle = agent::spawn(config, endpoint, self.shared.clone());
             self.piles.push((pile, Arc::new(handle)));
         }
