@@ -11,6 +11,7 @@
 //! Knows nothing of orders, money, sessions or storage engines. A pile is a code, a number and a secret's verifier;
 //! a frame is what [`domain::wire`] makes of its bytes. It never acknowledges a frame by itself.
 
+mod acl;
 mod allowance;
 mod attempts;
 pub mod authority;

@@ -15,6 +15,7 @@ use domain::{
 };
 
 use crate::{
+    acl,
     mqtt::{
         read::{Connect, Login, Packet, Publish},
         write::ConnectCode,
@@ -127,7 +128,7 @@ impl Machine {
             Packet::PubAck(packet_id) => Action::Acknowledged(packet_id),
             Packet::Subscribe { packet_id, filters } => {
                 let wish = |(filter, qos): (&'a str, u8)| {
-                    let topic = DownTopic::of_filter(filter, code);
+                    let topic = acl::subscribe(code, filter);
                     if topic.is_none() {
                         forbidden(Forbidden::Subscribe(filter));
                     }
@@ -136,7 +137,7 @@ impl Machine {
                 Action::Subscribe { packet_id, wishes: filters.into_iter().map(wish).collect() }
             }
             Packet::Unsubscribe { packet_id, filters } => {
-                let topics = filters.into_iter().filter_map(|filter| DownTopic::of_filter(filter, code)).collect();
+                let topics = filters.into_iter().filter_map(|filter| acl::subscribe(code, filter)).collect();
                 Action::Unsubscribe { packet_id, topics }
             }
             Packet::PingReq => Action::Pong,
@@ -154,7 +155,7 @@ fn claim<'a>(login: &Login<'a>, mut forbidden: impl FnMut(Forbidden<'a>)) -> Act
         return Action::Refuse(ConnectCode::NotAuthorized);
     }
     if let Some(topic) = login.will_topic
-        && !is_own(topic, login.client_id)
+        && acl::publish(login.client_id, topic).is_none()
     {
         forbidden(Forbidden::Will(topic));
         return Action::Refuse(ConnectCode::NotAuthorized);
@@ -168,17 +169,10 @@ fn claim<'a>(login: &Login<'a>, mut forbidden: impl FnMut(Forbidden<'a>)) -> Act
     })
 }
 
-fn is_own(topic: &str, code: &str) -> bool {
-    UpTopic::parse(topic).is_ok_and(|(whose, _)| whose == code)
-}
-
 fn frame<'a>(publish: &Publish<'a>, code: &str, mut forbidden: impl FnMut(Forbidden<'a>)) -> Action<'a> {
-    let topic = match UpTopic::parse(publish.topic) {
-        Ok((whose, topic)) if whose == code => topic,
-        Ok(_) | Err(_) => {
-            forbidden(Forbidden::Publish(publish.topic));
-            return Action::Close(DownCause::Forbidden);
-        }
+    let Some(topic) = acl::publish(code, publish.topic) else {
+        forbidden(Forbidden::Publish(publish.topic));
+        return Action::Close(DownCause::Forbidden);
     };
     if publish.qos > 1 {
         forbidden(Forbidden::QosTwo(publish.topic));
