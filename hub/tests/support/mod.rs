@@ -42,6 +42,8 @@ pub struct Hub {
     settings: Vec<(String, String)>,
     pub http: SocketAddr,
     pub mqtt: SocketAddr,
+    /// The TLS port, when the settings ask for one.
+    pub mqtts: Option<SocketAddr>,
 }
 
 impl Hub {
@@ -55,6 +57,24 @@ impl Hub {
         let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         Self::launch(Arc::new(tempfile::tempdir().unwrap()), settings, any, any)
+    }
+
+    /// Starts a hub with certificates of its own authority and a TLS port beside the plain one.
+    pub fn start_with_tls() -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        let made = pilehub().args(["cert", "init", "--data-dir"]).arg(dir.path()).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let path = |name: &str| dir.path().join("tls").join(name).display().to_string();
+        let settings = [
+            ("mqtt.tls_listen", "127.0.0.1:0".to_owned()),
+            ("mqtt.tls_cert", path("gate.pem")),
+            ("mqtt.tls_key", path("gate.key")),
+            ("mqtt.client_ca", path("ca.pem")),
+            ("mqtt.revoked", path("revoked.txt")),
+        ];
+        let settings = settings.map(|(key, value)| (key.to_owned(), value)).to_vec();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::launch(dir, settings, any, any)
     }
 
     fn launch(dir: Arc<TempDir>, settings: Vec<(String, String)>, http: SocketAddr, mqtt: SocketAddr) -> Self {
@@ -72,13 +92,14 @@ impl Hub {
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let where_it_is = next_line(&mut stdout, &dir);
+        let find = |scheme: &str| where_it_is.split_whitespace().find_map(|word| word.strip_prefix(scheme));
         let address = |scheme: &str| -> SocketAddr {
-            let text = where_it_is.split_whitespace().find_map(|word| word.strip_prefix(scheme));
-            text.unwrap_or_else(|| panic!("no {scheme} in \"{where_it_is}\"")).parse().unwrap()
+            find(scheme).unwrap_or_else(|| panic!("no {scheme} in \"{where_it_is}\"")).parse().unwrap()
         };
         let (http, mqtt) = (address("http=http://"), address("mqtt=mqtt://"));
+        let mqtts = find("mqtts=mqtts://").map(|text| text.parse().unwrap());
         assert_eq!(next_line(&mut stdout, &dir), "ready");
-        let hub = Self { child, _stdout: stdout, dir, settings, http, mqtt };
+        let hub = Self { child, _stdout: stdout, dir, settings, http, mqtt, mqtts };
         assert_eq!(hub.call("GET", "/readyz", &[], b"").status, 200);
         hub
     }
