@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::{
     api::{Api, Http, PileSecret},
+    client::socket::Trust,
     flood::{self, Crowd, FloodOptions, idle},
     pace::WallClock,
     run::{self, RunOptions, Target, hub::HubOptions, plan::Load, setup, summary::Summary, summary::Verdict},
@@ -131,6 +132,9 @@ struct FloodArgs {
 struct IdleArgs {
     #[command(flatten)]
     crowd: CrowdArgs,
+    /// Connect over TLS to a hub whose certificate this authority signed (PEM)
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -305,6 +309,7 @@ impl IdleArgs {
     async fn run(self) -> anyhow::Result<ExitCode> {
         let options = idle::IdleOptions {
             mqtt: self.crowd.mqtt,
+            trust: self.tls_ca.as_deref().map(Trust::read).transpose()?,
             crowd: self.crowd.crowd()?,
             piles: self.crowd.piles,
             duration: self.crowd.duration,
