@@ -21,6 +21,7 @@ use crate::{
         Conn, Turn,
         machine::{Action, Claim, Forbidden, Frame, Machine},
     },
+    identity::{Proof, Rejected, Verified},
     limits::{PAYLOAD_LEN_MAX, READ_BUFFER_LEN},
     mqtt::{
         framer::{Framer, Raw, Unframed},
@@ -184,16 +185,24 @@ impl Reading<'_> {
     }
 
     fn examine(&self, machine: &mut Machine, claim: &Claim<'_>) -> ControlFlow<Stop> {
-        let Some((pile_no, code)) = self.shared.identities.verify(claim.code, claim.password) else {
-            tracing::warn!(target: "audit", peer = %self.conn.peer, pile = claim.code, "wrong pile code or secret");
-            return ControlFlow::Break(Stop::Refuse(ConnectCode::BadCredentials));
+        let shown = self.shared.identities.verify(claim.code, Proof::Password(claim.password), self.received);
+        let Verified { pile_no, code, by } = match shown {
+            Ok(verified) => verified,
+            Err(Rejected::Wrong) => {
+                tracing::warn!(target: "audit", peer = %self.conn.peer, pile = claim.code, "wrong pile code or secret");
+                return ControlFlow::Break(Stop::Refuse(ConnectCode::BadCredentials));
+            }
+            Err(Rejected::CertificateOnly) => {
+                tracing::warn!(target: "audit", peer = %self.conn.peer, pile = claim.code, "certificate needed");
+                return ControlFlow::Break(Stop::Refuse(ConnectCode::NotAuthorized));
+            }
         };
         let silence_max = match claim.keep_alive_s {
             0 => self.shared.config.keep_alive_max,
             seconds => Duration::from_secs(seconds.into()),
         };
         let silence_max = silence_max.saturating_mul(3) / 2;
-        let new = Admission { pile_no, code: code.clone(), silence_max, has_will: claim.has_will };
+        let new = Admission { pile_no, code: code.clone(), by, silence_max, has_will: claim.has_will };
         match self.shared.registry.admit(self.conn, new, &self.shared.collector) {
             Ok(epoch) => {
                 tracing::info!(pile = %code, epoch, peer = %self.conn.peer, "pile connected");

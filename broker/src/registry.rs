@@ -18,6 +18,7 @@ use crate::{
     batch::Record,
     collector::Collector,
     conn::{Conn, Who},
+    identity::Credential,
     limits::PILE_NO_MAX,
     sink::DownCause,
 };
@@ -73,6 +74,7 @@ pub(crate) struct NoSeat;
 pub(crate) struct Admission {
     pub(crate) pile_no: PileNo,
     pub(crate) code: PileCode,
+    pub(crate) by: Credential,
     pub(crate) silence_max: Duration,
     pub(crate) has_will: bool,
 }
@@ -106,7 +108,7 @@ impl Registry {
 
     /// Gives a connection the seat of its pile, taking it from an earlier one; its epoch.
     pub(crate) fn admit(&self, conn: &Arc<Conn>, new: Admission, collector: &Collector) -> Result<u32, NoSeat> {
-        let Admission { pile_no, code, silence_max, has_will } = new;
+        let Admission { pile_no, code, by, silence_max, has_will } = new;
         if pile_no.0 > PILE_NO_MAX {
             return Err(NoSeat);
         }
@@ -122,7 +124,7 @@ impl Registry {
             let cause = DownCause::Takeover;
             collector.push(&Record::Down { pile_no, epoch: old.epoch, cause, will: cause.executes_will() });
         }
-        collector.push(&Record::Up { pile_no, epoch, code: code.as_str(), addr: conn.peer });
+        collector.push(&Record::Up { pile_no, epoch, code: code.as_str(), addr: conn.peer, by });
         conn.admit(Who { pile_no, epoch, code, silence_max, has_will });
         self.admitted.fetch_add(1, Ordering::Relaxed);
         drop(seats);
@@ -193,7 +195,8 @@ mod tests {
 
     fn admit(registry: &Registry, conn: &Arc<Conn>, no: u32, collector: &Collector) -> Result<u32, NoSeat> {
         let code = PileCode::parse(&format!("P{no}")).unwrap();
-        let new = Admission { pile_no: PileNo(no), code, silence_max: Duration::from_secs(9), has_will: true };
+        let by = Credential::Secret;
+        let new = Admission { pile_no: PileNo(no), code, by, silence_max: Duration::from_secs(9), has_will: true };
         registry.admit(conn, new, collector)
     }
 

@@ -4,6 +4,7 @@ mod audit_cmd;
 mod cli;
 mod clock;
 mod config;
+mod credentials;
 mod demo;
 mod doctor;
 mod http;

@@ -140,9 +140,8 @@ async fn register(
     writes.extend(key.map(|key| Write::Once(Box::new(key.row(&stored_answer(&without_secrets(&done)), now)))));
     app.commit(writes).await?;
     app.identities.extend(piles.iter().map(|pile| Identity {
-        pile_no: pile.pile_no,
-        code: pile.pile_code.clone(),
-        verifier: pile.verifier,
+        certificate_only: app.actors.station(&pile.station_id).is_some_and(|station| station.certificate_only),
+        ..Identity::new(pile.pile_no, pile.pile_code.clone(), pile.verifier)
     }));
     app.actors.add_piles(&piles);
     Ok(done)
