@@ -203,13 +203,8 @@ mod tests {
 
     #[test]
     fn links_are_read_back() {
-        let up = |code, addr: &str, by| Record::Up {
-            pile_no: PileNo(7),
-            epoch: 3,
-            code,
-            addr: addr.parse().unwrap(),
-            by,
-        };
+        let up =
+            |code, addr: &str, by| Record::Up { pile_no: PileNo(7), epoch: 3, code, addr: addr.parse().unwrap(), by };
         let mut records: Vec<_> = Credential::ALL.map(|by| up("P-7", "10.1.2.3:4567", by)).into();
         records.push(up("P", "[2001:db8::1]:1", Credential::Secret));
         records.extend(DownCause::ALL.map(|cause| Record::Down {

@@ -205,7 +205,7 @@ impl Reading<'_> {
         let new = Admission { pile_no, code: code.clone(), by, silence_max, has_will: claim.has_will };
         match self.shared.registry.admit(self.conn, new, &self.shared.collector) {
             Ok(epoch) => {
-                tracing::info!(pile = %code, epoch, peer = %self.conn.peer, "pile connected");
+                tracing::info!(pile = %code, epoch, peer = %self.conn.peer, ?by, "pile connected");
                 machine.admit(code);
                 self.conn.answer(|out| write::connack(out, ConnectCode::Accepted));
                 ControlFlow::Continue(())

@@ -38,9 +38,9 @@ mod tcp;
 mod uptime;
 
 pub use attempts::Attempt;
+pub use enrolment::{TOKEN_LEN, token_from};
 pub use gate::{Gate, GateConfig};
 pub use handles::{Acks, Outbound, SendError};
-pub use enrolment::{TOKEN_LEN, token_from};
 pub use identity::{
     Credential, Identities, Identity, MASTER_KEY_LEN, NextSecret, NoRandomness, Proof, Rejected, Verified, Verifier,
     new_secret,

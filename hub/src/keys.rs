@@ -122,18 +122,19 @@ pub(crate) fn master_key_of(text: &str) -> Option<[u8; MASTER_KEY_LEN]> {
     unhex(text.trim()).and_then(|bytes| bytes.try_into().ok())
 }
 
+/// The master key that the settings give, if they give one.
+pub(crate) fn given_master(config: &Config) -> Result<Option<[u8; MASTER_KEY_LEN]>, KeyError> {
+    let auth = &config.auth;
+    if !auth.master_key.is_empty() {
+        // What is no key was refused with the rest of the configuration.
+        return Ok(master_key_of(&auth.master_key));
+    }
+    if auth.master_key_file.is_empty() { Ok(None) } else { master_in(Path::new(&auth.master_key_file)).map(Some) }
+}
+
 /// The master key that is given, else the one in the data directory.
 fn master(config: &Config, own: &Path) -> Result<[u8; MASTER_KEY_LEN], KeyError> {
-    let auth = &config.auth;
-    let given = if !auth.master_key.is_empty() {
-        // What is no key was refused with the rest of the configuration.
-        master_key_of(&auth.master_key)
-    } else if !auth.master_key_file.is_empty() {
-        Some(master_in(Path::new(&auth.master_key_file))?)
-    } else {
-        None
-    };
-    let Some(given) = given else { return kept(own) };
+    let Some(given) = given_master(config)? else { return kept(own) };
     let earlier = read(own).ok().flatten().and_then(|text| master_key_of(&text));
     if earlier.is_some_and(|earlier| earlier != given) {
         tracing::warn!(file = %own.display(), "the given master key is not that of the data directory: piles that \

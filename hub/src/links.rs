@@ -39,8 +39,10 @@ impl ToActors {
 
 impl UpSink for ToActors {
     fn frame(&mut self, up: broker::Up<'_>) -> Deliver {
-        if let UpFrame::CommandAck(ack) = &up.frame {
-            self.credentials.answered(up.pile_no, ack);
+        if let UpFrame::CommandAck(ack) = &up.frame
+            && self.credentials.answered(up.pile_no, ack, up.token)
+        {
+            return Deliver::Taken;
         }
         let keeps_bytes = !matches!(up.topic, UpTopic::Heartbeat | UpTopic::Meter);
         let taken = self.actors.frame(api::Up {

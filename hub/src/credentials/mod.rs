@@ -19,7 +19,7 @@ use std::{
 use actors::{Handle, api::PileLink};
 use broker::{Credential, Identities, NextSecret};
 use domain::{
-    Clock, CommandId, Millis, PileCode, PileNo, Timestamp, UserId,
+    AckToken, Clock, CommandId, Millis, PileCode, PileNo, Timestamp, UserId,
     command::{Command, CommandKind, PileSecret},
     wire::{AckResult, CommandAck},
 };
@@ -80,6 +80,8 @@ struct News {
     linked: bool,
     /// Its last answer.
     answer: Option<CommandAck>,
+    /// The receipts of its answers.
+    tokens: Vec<AckToken>,
 }
 
 /// A change that may begin: nothing else changes a secret meanwhile.
@@ -120,11 +122,17 @@ impl Credentials {
         }
     }
 
-    /// A pile has answered a command, its next secret or another.
-    pub(crate) fn answered(&self, pile_no: PileNo, ack: &CommandAck) {
-        if self.book.lock().is_named(pile_no, &ack.command_id) {
-            self.note(pile_no, |news| news.answer = Some(ack.clone()));
+    /// A pile has answered a command; `false` when it was not its next secret. The frame is acknowledged when what
+    /// follows from it is stored.
+    pub(crate) fn answered(&self, pile_no: PileNo, ack: &CommandAck, token: Option<AckToken>) -> bool {
+        let is_ours = self.book.lock().is_named(pile_no, &ack.command_id);
+        if is_ours {
+            self.note(pile_no, |news| {
+                news.answer = Some(ack.clone());
+                news.tokens.extend(token);
+            });
         }
+        is_ours
     }
 
     fn note(&self, pile_no: PileNo, change: impl FnOnce(&mut News)) {
@@ -183,10 +191,15 @@ impl Credentials {
             }
         }
         let news = std::mem::take(&mut *self.news.lock());
-        let mut accepted = Vec::new();
-        for (pile_no, news) in news {
-            accepted.extend(self.hear(pile_no, news));
+        let (mut accepted, mut tokens) = (Vec::new(), Vec::new());
+        for (pile_no, mut news) in news {
+            let mut theirs = std::mem::take(&mut news.tokens);
+            match self.hear(pile_no, news) {
+                Some(rotation) => accepted.push((rotation, theirs)),
+                None => tokens.append(&mut theirs),
+            }
         }
+        self.parts.piles.stored(&mut tokens);
         self.look_at_ends();
         self.store_accepted(accepted).await;
         self.store_ends().await;
@@ -236,18 +249,23 @@ impl Credentials {
         }
     }
 
-    async fn store_accepted(&self, accepted: Vec<Rotation>) {
-        for some in accepted.chunks(ROTATIONS_PER_COMMIT_MAX) {
+    async fn store_accepted(&self, mut accepted: Vec<(Rotation, Vec<AckToken>)>) {
+        for some in accepted.chunks_mut(ROTATIONS_PER_COMMIT_MAX) {
             let write = |one: &Rotation| Write::RotationAccepted(one.pile_no, one.rotation_id.clone());
-            // Lost with an unreachable store, it is said again when the pile gets the secret again.
-            if self.commit(some.iter().map(write).collect()).await {
-                let mut book = self.book.lock();
-                for one in some {
-                    if let Some(running) = book.running_mut(one.pile_no) {
-                        running.rotation.accepted = true;
-                    }
-                }
+            if !self.commit(some.iter().map(|(one, _)| write(one)).collect()).await {
+                // Not acknowledged either: the pile says it again.
+                return;
             }
+            let mut tokens = Vec::new();
+            let mut book = self.book.lock();
+            for (one, theirs) in some {
+                if let Some(running) = book.running_mut(one.pile_no) {
+                    running.rotation.accepted = true;
+                }
+                tokens.append(theirs);
+            }
+            drop(book);
+            self.parts.piles.stored(&mut tokens);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Piles: registering, looking, finding one nearby, taking one out of service.
 
+mod csv;
 pub(crate) mod nearby;
 pub(crate) mod register;
 pub(crate) mod secrets;
