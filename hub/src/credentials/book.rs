@@ -71,8 +71,9 @@ impl Book {
     }
 
     /// What is to be pushed to a pile.
-    pub(super) fn to_push(&mut self, pile_no: PileNo) -> Option<(PileCode, Rotation)> {
-        self.running_mut(pile_no).map(|running| (running.code.clone(), running.rotation.clone()))
+    pub(super) fn pushed_to(&self, pile_no: PileNo) -> Option<(PileCode, Rotation)> {
+        let running = self.running.get(&pile_no).filter(|running| running.end.is_none())?;
+        Some((running.code.clone(), running.rotation.clone()))
     }
 
     /// Whose time is over, and not decided yet.
@@ -141,7 +142,7 @@ mod tests {
         book.end(PileNo(1), RotationEnd::Taken);
         book.end(PileNo(1), RotationEnd::Lapsed);
         assert_eq!(book.ending().into_iter().map(|(_, end)| end).collect::<Vec<_>>(), [RotationEnd::Taken]);
-        assert_eq!((book.to_push(PileNo(1)), book.has(PileNo(1))), (None, true));
+        assert_eq!((book.pushed_to(PileNo(1)), book.has(PileNo(1))), (None, true));
         book.forget(PileNo(1));
         assert!(book.is_empty() && book.ending().is_empty() && book.due(at(999)).is_empty());
     }

@@ -339,7 +339,7 @@ impl Credentials {
         let now = clock.now();
         let to_send = std::mem::take(&mut self.book.lock().to_send);
         for pile_no in to_send {
-            let Some((code, rotation)) = self.book.lock().to_push(pile_no) else { continue };
+            let Some((code, rotation)) = self.book.lock().pushed_to(pile_no) else { continue };
             let secret = PileSecret(keys.next_secret(&rotation.rotation_id, &code));
             let command = Command {
                 command_id: rotation.rotation_id,

@@ -104,6 +104,9 @@ pub(crate) async fn access(
         writes.extend(key.map(|key| Write::Once(Box::new(key.row(&answer, now)))));
         task.commit(writes).await?;
         task.actors.add_station(station);
+        if certificate_only && task.config.mqtt.client_ca.is_empty() {
+            tracing::warn!(station = %id, "no pile of this station can connect: mqtt.client_ca is not set");
+        }
         task.identities.set_certificate_only(&task.actors.codes_at(&id), certificate_only);
         Ok(answer)
     })

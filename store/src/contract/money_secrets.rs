@@ -64,7 +64,7 @@ pub async fn a_second_change_needs_the_name_of_the_first(engine: &dyn Engine) {
         assert_eq!(begin(money.as_ref(), &first, None).await, CommitOutcome::Applied);
     }
     assert_eq!(begin(money.as_ref(), &second, None).await, runs);
-    assert_eq!(money.rotations().await.unwrap(), [first.clone()]);
+    assert_eq!(money.rotations().await.unwrap(), std::slice::from_ref(&first));
     for _ in 0..2 {
         assert_eq!(begin(money.as_ref(), &second, Some(&first)).await, CommitOutcome::Applied);
     }
