@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{PileCode, PileNo, Timestamp};
+use domain::{PileCode, Timestamp};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{
@@ -23,10 +23,11 @@ use crate::{
         machine::{Action, Claim, Forbidden, Frame, Machine},
     },
     guard::Ban,
+    identity::{Proof, Rejected, Verified},
     limits::{FRAME_UNIT_LEN, PAYLOAD_LEN_MAX, READ_BUFFER_LEN},
     mqtt::{
         framer::{Framer, Raw, Unframed},
-        read::{Malformed, Packet},
+        read::{Malformed, Packet, Password},
         write::{self, ConnectCode},
     },
     names,
@@ -218,13 +219,14 @@ impl Reading<'_> {
     }
 
     fn examine(&self, machine: &mut Machine, claim: &Claim<'_>) -> ControlFlow<Stop> {
-        let (pile_no, code) = match self.identify(claim) {
-            Ok(identity) => identity,
-            Err(refused) => return ControlFlow::Break(Stop::Refuse(refused)),
-        };
+        // Before the secret is looked at: a token that is right is used up by it.
         if !self.shared.guard.admit(self.now) {
             return ControlFlow::Break(Stop::Refuse(ConnectCode::ServerUnavailable));
         }
+        let Verified { pile_no, code, by } = match self.identify(claim) {
+            Ok(verified) => verified,
+            Err(refused) => return ControlFlow::Break(Stop::Refuse(refused)),
+        };
         let silence_max = match claim.keep_alive_s {
             0 => self.shared.config.keep_alive_max,
             seconds => Duration::from_secs(seconds.into()),
@@ -232,6 +234,7 @@ impl Reading<'_> {
         let new = Admission {
             pile_no,
             code: code.clone(),
+            by,
             silence_max: silence_max.saturating_mul(3) / 2,
             has_will: claim.has_will,
             keeps_session: !claim.clean_session,
@@ -241,7 +244,7 @@ impl Reading<'_> {
         match self.shared.registry.admit(self.conn, new, &self.shared.collector) {
             Ok(Seated { epoch, session, odd }) => {
                 let resumed = session.is_some();
-                tracing::info!(pile = %code, epoch, peer = %self.conn.peer, resumed, "pile connected");
+                tracing::info!(pile = %code, epoch, peer = %self.conn.peer, resumed, ?by, "pile connected");
                 self.odd(&code, odd);
                 machine.admit(code);
                 self.conn.accept(session, self.now);
@@ -255,27 +258,35 @@ impl Reading<'_> {
     }
 
     /// Who it is, by its certificate or its secret; else the refusal. A guess never touches the pile's own connection.
-    fn identify(&self, claim: &Claim<'_>) -> Result<(PileNo, PileCode), ConnectCode> {
+    fn identify(&self, claim: &Claim<'_>) -> Result<Verified, ConnectCode> {
         let Self { shared, conn, now, .. } = self;
-        let from = conn.peer.ip();
+        let (from, identities) = (conn.peer.ip(), &shared.identities);
         if let Some(cert) = &conn.cert {
-            let identity = shared.identities.by_certificate(claim.code).filter(|_| cert.common_name == claim.code);
-            return identity.ok_or_else(|| {
+            let named = (cert.common_name == claim.code).then_some(Proof::Certificate);
+            let verified = named.and_then(|proof| identities.verify(claim.code, proof, self.received).ok());
+            return verified.ok_or_else(|| {
                 tracing::warn!(target: "audit", peer = %conn.peer, pile = claim.code, cn = cert.common_name,
                     serial = %cert.serial, "a certificate of another");
                 shared.certificate_refused(conn.peer, "certificate_of_another", *now);
                 ConnectCode::NotAuthorized
             });
         }
-        let Some(password) = claim.password else { return Err(ConnectCode::BadCredentials) };
+        let Some(Password(password)) = claim.password else { return Err(ConnectCode::BadCredentials) };
         if !shared.guard.may_try(claim.code, from, *now) {
             shared.meters.banned.increment(1);
             tracing::debug!(peer = %conn.peer, pile = claim.code, "not listened to");
             return Err(ConnectCode::NotAuthorized);
         }
-        if let Some(identity) = shared.identities.verify(claim.code, password) {
-            shared.guard.right(claim.code, from, *now);
-            return Ok(identity);
+        match identities.verify(claim.code, Proof::Password(password), self.received) {
+            Ok(verified) => {
+                shared.guard.right(claim.code, from, *now);
+                return Ok(verified);
+            }
+            Err(Rejected::CertificateOnly) => {
+                tracing::warn!(target: "audit", peer = %conn.peer, pile = claim.code, "certificate needed");
+                return Err(ConnectCode::NotAuthorized);
+            }
+            Err(Rejected::Wrong) => {}
         }
         tracing::warn!(target: "audit", peer = %conn.peer, pile = claim.code, "wrong pile code or secret");
         if let Some(ban) = shared.guard.wrong(claim.code, from, *now) {

@@ -19,6 +19,7 @@ mod batch;
 mod collector;
 mod conn;
 mod driver;
+mod enrolment;
 mod flow;
 mod gate;
 mod guard;
@@ -42,9 +43,13 @@ mod tls;
 mod uptime;
 
 pub use attempts::Attempt;
+pub use enrolment::{TOKEN_LEN, token_from};
 pub use gate::{Gate, GateConfig, GateLimits};
 pub use handles::{Acks, Outbound, SendError};
-pub use identity::{Identities, Identity, MASTER_KEY_LEN, NoRandomness, Verifier, new_secret};
+pub use identity::{
+    Credential, Identities, Identity, MASTER_KEY_LEN, NextSecret, NoRandomness, Proof, Rejected, Verified, Verifier,
+    new_secret,
+};
 pub use pacing::Pacing;
 pub use router::RouterKind;
 pub use sink::{BadFrame, Deliver, DownCause, LinkEvent, Up, UpSink};

@@ -69,7 +69,7 @@ async fn a_router_that_dies_is_replaced_while_piles_stay_connected_and_no_frame_
     let identities = Arc::new(Identities::new(&[1; 32]));
     let code = PileCode::parse("P1").unwrap();
     let verifier = identities.verifier_of(&code, "s");
-    identities.insert(Identity { pile_no: PileNo(1), code, verifier });
+    identities.insert(Identity::new(PileNo(1), code, verifier));
     let gate = Gate::new(GateConfig::default(), identities, Arc::new(Epoch));
     let (numbers, mut seen) = mpsc::channel(usize::try_from(FRAMES).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -10,6 +10,7 @@ use crate::{
     cli::{Failure, print},
     clock::SystemClock,
     config::{self, Config},
+    keys,
     serve::tls_files,
 };
 
@@ -45,6 +46,7 @@ pub(crate) fn run(config: &Config) -> Result<(), Failure> {
     let findings = [
         good("the configuration is in order"),
         engine(config),
+        master_key(config),
         data_dir(Path::new(&config.store.data_dir)),
         store(Path::new(&config.store.data_dir)),
         port("http.listen", &config.http.listen),
@@ -73,6 +75,14 @@ fn engine(config: &Config) -> Finding {
     match config.store.engine.as_str() {
         "cql" => bad("store.engine is \"cql\"", "this build has the embedded engine only: use \"sqlite\""),
         _ => good("the store is the embedded engine"),
+    }
+}
+
+fn master_key(config: &Config) -> Finding {
+    match keys::given_master(config) {
+        Ok(Some(_)) => good("the given master key can be read"),
+        Ok(None) => good("the master key is the one in the data directory; a backup must have it"),
+        Err(error) => bad(error.to_string(), "give the file to the user that runs the hub"),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Two runtimes: the *hot* one is a single thread with the gate and the actors of piles and sessions; the other has
 //! HTTP, WebSockets, settlement and everything that may be slow.
 
-use std::{net::TcpListener as StdListener, path::Path, sync::Arc, thread, time::Duration};
+use std::{collections::HashSet, net::TcpListener as StdListener, path::Path, sync::Arc, thread, time::Duration};
 
 use actors::{
     Handle,
@@ -12,10 +12,11 @@ use actors::{
 use anyhow::Context;
 use axum::Router;
 use broker::{Gate, GateConfig, GateLimits, Identities, Identity, Pacing, Tls};
-use domain::{Clock, Fen, Millis};
+use domain::{Clock, Fen, Millis, StationId};
 use metrics_exporter_prometheus::PrometheusHandle;
 use settlement::settle::MoneyRules;
 use store::{
+    money::Money,
     sqlite::{self, SqliteStore},
     telemetry::Telemetry,
 };
@@ -29,6 +30,7 @@ use tokio::{
 
 use crate::{
     config::Config,
+    credentials::{self, Credentials},
     http::{self, App, Calls, Parts, auth::Tokens},
     keys::Keys,
     limits::DRAIN_S,
@@ -79,11 +81,7 @@ impl Hub {
         let gate = Gate::new(gate_config(&config), Arc::clone(&identities), Arc::clone(&clock));
         let store = open_store(&config, &gate).await?;
         let money = store.money();
-        identities.extend(money.piles().await?.into_iter().map(|(pile, _)| Identity {
-            pile_no: pile.pile_no,
-            code: pile.pile_code,
-            verifier: pile.verifier,
-        }));
+        admit_all(&identities, money.as_ref()).await?;
         let live = Live::new(&live_settings(&config, &keys, time_factor))?;
         let piles = Arc::new(ToPiles::new(gate.outbound(), gate.acks()));
         let ports = Ports {
@@ -95,7 +93,16 @@ impl Hub {
         };
         let hot = HotThread::start(&gate, store.telemetry())?;
         let actors = Handle::start(ports, timing(&config), rules(&config), hot.handle.clone()).await?;
-        let sink = ToActors::new(actors.clone(), &piles);
+        let credentials = Credentials::open(credentials::Parts {
+            keys: keys.clone(),
+            clock: Arc::clone(&clock),
+            money: Arc::clone(&money),
+            identities: Arc::clone(&identities),
+            actors: actors.clone(),
+            piles: Arc::clone(&piles),
+        })
+        .await?;
+        let sink = ToActors::new(actors.clone(), &piles, Arc::clone(&credentials));
         let running_gate = gate.clone();
         let gate_run = hot.handle.spawn(async move { running_gate.run(sink).await });
         let ready = Arc::new(Readiness::default());
@@ -104,6 +111,7 @@ impl Hub {
         let door = Door { live: Arc::clone(&live), world: Arc::new(world) };
         let mut beside = Vec::from(live::spawn(&door));
         let attempts = gate.attempts().context("the gate's attempts are taken once")?;
+        beside.push(tokio::spawn(Arc::clone(&credentials).run()));
         beside.push(tokio::spawn(trail::keep(actors.clone(), Arc::clone(&money), Arc::clone(&clock), attempts)));
         let hands = listen(mqtt, mqtts, &gate, &hot, &ready)?;
         let tokens = Tokens::new(&keys.jwt);
@@ -118,6 +126,7 @@ impl Hub {
             money,
             telemetry,
             identities,
+            credentials,
             live,
             calls: Arc::new(Calls::default()),
             registry: tokio::sync::Mutex::default(),
@@ -223,6 +232,18 @@ async fn open_store(config: &Config, gate: &Gate) -> anyhow::Result<Arc<SqliteSt
     let dir = config.store.data_dir.clone();
     let opened = tokio::task::spawn_blocking(move || sqlite::open(Path::new(&dir), options)).await?;
     Ok(Arc::new(opened?))
+}
+
+/// Everybody who is registered may connect.
+async fn admit_all(identities: &Identities, money: &dyn Money) -> anyhow::Result<()> {
+    let stations = money.stations().await?;
+    let only: HashSet<StationId> =
+        stations.into_iter().filter(|station| station.certificate_only).map(|station| station.station_id).collect();
+    identities.extend(money.piles().await?.into_iter().map(|(pile, _)| Identity {
+        certificate_only: only.contains(&pile.station_id),
+        ..Identity::new(pile.pile_no, pile.pile_code, pile.verifier)
+    }));
+    Ok(())
 }
 
 /// Opens the doors for chargers. TLS hands are shaken on threads of their own, so that a fleet that comes back at once

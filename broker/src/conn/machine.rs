@@ -17,7 +17,7 @@ use domain::{
 use crate::{
     acl,
     mqtt::{
-        read::{Connect, Login, Packet, Publish},
+        read::{Connect, Login, Packet, Password, Publish},
         write::ConnectCode,
     },
     sink::DownCause,
@@ -49,7 +49,7 @@ pub(crate) enum Action<'a> {
 pub(crate) struct Claim<'a> {
     pub(crate) code: &'a str,
     /// None is needed by who has shown a certificate.
-    pub(crate) password: Option<&'a [u8]>,
+    pub(crate) password: Option<Password<'a>>,
     /// Seconds; 0 = none.
     pub(crate) keep_alive_s: u16,
     pub(crate) has_will: bool,
@@ -195,7 +195,7 @@ mod tests {
         Login {
             client_id: "P1",
             username: Some("P1"),
-            password: Some(b"s"),
+            password: Some(Password(b"s")),
             will_topic: None,
             keep_alive_s: 30,
             clean_session: true,
@@ -235,7 +235,7 @@ mod tests {
             (Login { username: Some("P2"), ..login() }, refuse(ConnectCode::NotAuthorized), &[]),
             (Login { will_topic: Some("pile/P2/event"), ..login() }, refuse(ConnectCode::NotAuthorized), &["will"]),
             (Login { will_topic: Some("pile/P1/command"), ..login() }, refuse(ConnectCode::NotAuthorized), &["will"]),
-            (Login { will_topic: Some("pile/P1/event"), ..login() }, claim(Some(b"s"), true), &[]),
+            (Login { will_topic: Some("pile/P1/event"), ..login() }, claim(Some(Password(b"s")), true), &[]),
         ];
         for (login, action, forbidden) in cases {
             let packet = Packet::Connect(Connect::V4(login.clone()));

@@ -213,7 +213,7 @@ pub fn secret(code: &str) -> String {
 pub fn admit(identities: &Identities, no: u32) {
     let code = PileCode::parse(&format!("P{no}")).unwrap();
     let verifier = identities.verifier_of(&code, &secret(code.as_str()));
-    identities.insert(Identity { pile_no: PileNo(no), code, verifier });
+    identities.insert(Identity::new(PileNo(no), code, verifier));
 }
 
 impl Hub {

@@ -14,7 +14,7 @@ pub mod wait;
 pub mod world;
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::SocketAddr,
     path::Path,
     process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
@@ -37,7 +37,7 @@ pub const SANDBOX_KEY: &str = "a sandbox key of the tests";
 pub struct Hub {
     child: Child,
     /// Kept open: a process whose standard output is gone may not be able to write to it.
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
     dir: Arc<TempDir>,
     settings: Vec<(String, String)>,
     pub http: SocketAddr,
@@ -99,7 +99,7 @@ impl Hub {
         let (http, mqtt) = (address("http=http://"), address("mqtt=mqtt://"));
         let mqtts = find("mqtts=mqtts://").map(|text| text.parse().unwrap());
         assert_eq!(next_line(&mut stdout, &dir), "ready");
-        let hub = Self { child, _stdout: stdout, dir, settings, http, mqtt, mqtts };
+        let hub = Self { child, stdout, dir, settings, http, mqtt, mqtts };
         assert_eq!(hub.call("GET", "/readyz", &[], b"").status, 200);
         hub
     }
@@ -126,6 +126,14 @@ impl Hub {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         self.child.wait().unwrap()
+    }
+
+    /// SIGTERM; everything it wrote after `ready` on its standard output, and its whole log.
+    pub fn last_words(&mut self) -> String {
+        assert!(self.terminate().success(), "{}", self.log());
+        let mut said = String::new();
+        self.stdout.read_to_string(&mut said).unwrap();
+        said + &self.log()
     }
 
     /// Waits for the end of a hub that ends by itself (a failpoint).
@@ -205,7 +213,7 @@ pub fn pilehub() -> Command {
 
 /// `PILEHUB__SECTION__KEY` of `section.key`; a whole variable stays as it is.
 pub fn variable(key: &str) -> String {
-    if key.starts_with("PILEHUB_") {
+    if key.starts_with("PILEHUB_") || key == "CREDENTIALS_DIRECTORY" {
         return key.to_owned();
     }
     format!("PILEHUB__{}", key.to_uppercase().replace('.', "__"))

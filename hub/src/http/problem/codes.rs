@@ -125,6 +125,9 @@ codes! {
     StationExists CONFLICT "STATION_EXISTS"
         "场站编号已存在" "The station id is taken"
         "请换一个编号" "use another id";
+    RotationRunning CONFLICT "ROTATION_RUNNING"
+        "密钥正在轮换" "The secret is being changed already"
+        "请等充电桩用新密钥登录，或等到 secretRotation.until" "wait until the pile has used the next one, or for secretRotation.until";
     ConnectorBusy CONFLICT "CONNECTOR_BUSY"
         "充电枪使用中" "The connector is in use"
         "请换一把枪或稍后再试" "choose another connector or try again later";
