@@ -1,6 +1,6 @@
 //! The gate as strangers, cloned piles and their operator meet it: what is audited, what raises an alarm, what a pile
 //! finds again, and how certificates come and go.
-#![allow(clippy::unwrap_used, reason = "the helpers of tests fail loudly")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of tests fail loudly")]
 
 mod support;
 
