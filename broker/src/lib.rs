@@ -17,6 +17,9 @@ mod collector;
 mod conn;
 mod driver;
 mod flow;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod handles;
 mod identity;
