@@ -266,3 +266,60 @@ async fn one_suback_answers_many_filters_in_their_order() {
     charger.send_bytes(&packet(0x82, &[&[0x12, 0x34], &body[..]].concat())).await;
     assert_eq!(read(&mut charger).await, [0x90, 7, 0x12, 0x34, 1, 0x80, 0, 0x80, 1]);
 }
+
+/// How many statements each section of the standard has.
+const STATEMENTS: [(&str, u32); 39] = [
+    ("1.5.3", 3),
+    ("2.2.2", 2),
+    ("2.3.1", 7),
+    ("3.1.0", 2),
+    ("3.1.2", 24),
+    ("3.1.3", 11),
+    ("3.1.4", 5),
+    ("3.2.0", 1),
+    ("3.2.2", 6),
+    ("3.3.1", 12),
+    ("3.3.2", 3),
+    ("3.3.4", 1),
+    ("3.3.5", 2),
+    ("3.6.1", 1),
+    ("3.8.1", 1),
+    ("3.8.3", 4),
+    ("3.8.4", 6),
+    ("3.9.3", 2),
+    ("3.10.1", 1),
+    ("3.10.3", 2),
+    ("3.10.4", 6),
+    ("3.12.4", 1),
+    ("3.14.1", 1),
+    ("3.14.4", 3),
+    ("4.1.0", 2),
+    ("4.3.1", 1),
+    ("4.3.2", 2),
+    ("4.3.3", 2),
+    ("4.4.0", 1),
+    ("4.5.0", 2),
+    ("4.6.0", 6),
+    ("4.7.1", 3),
+    ("4.7.2", 1),
+    ("4.7.3", 4),
+    ("4.8.0", 2),
+    ("6.0.0", 4),
+    ("7.0.0", 2),
+    ("7.1.1", 1),
+    ("7.1.2", 1),
+];
+
+#[test]
+fn every_statement_of_the_standard_has_its_one_place_in_the_document() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/MQTT.md")).unwrap();
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| [MQTT-")).collect();
+    let first_cells: String = rows.iter().filter_map(|row| row.split('|').nth(1)).collect();
+    let mut listed: Vec<String> =
+        first_cells.split(['[', ']']).filter(|part| part.starts_with("MQTT-")).map(str::to_owned).collect();
+    let of = |(section, count): &(&str, u32)| (1..=*count).map(|n| format!("MQTT-{section}-{n}")).collect::<Vec<_>>();
+    let mut all: Vec<String> = STATEMENTS.iter().flat_map(of).collect();
+    listed.sort();
+    all.sort();
+    assert_eq!(listed, all);
+}

@@ -108,6 +108,7 @@ fn judge(packet: Packet<'_>, expected: Option<Said<'_>>) {
         assert_eq!(action, Action::Refuse(ConnectCode::UnacceptableProtocol));
         return;
     };
+    let claims_right = fields.username == Some(fields.client_id) && PileCode::parse(fields.client_id).is_ok();
     let is_own_will =
         fields.will_topic.is_none_or(|topic| up_topic(topic).is_some_and(|(whose, _)| whose == fields.client_id));
     if let Action::Examine(claim) = &action {
@@ -119,5 +120,8 @@ fn judge(packet: Packet<'_>, expected: Option<Said<'_>>) {
         assert_eq!(told, 0);
     } else {
         assert!(matches!(action, Action::Refuse(code) if code != ConnectCode::Accepted), "{action:?}");
+    }
+    if claims_right && fields.password.is_some() && !is_own_will {
+        assert_eq!((action, told), (Action::Refuse(ConnectCode::NotAuthorized), 1), "a foreign will is told");
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     fs,
     hash::{BuildHasher as _, Hasher as _, RandomState},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use super::{TARGETS, Target};
@@ -50,6 +50,18 @@ fn conversations_hold_for_made_inputs() {
 }
 
 #[test]
+fn every_target_has_its_program_for_libfuzzer() {
+    let text = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let (manifest, makefile) = (text("fuzz/Cargo.toml"), text("Makefile"));
+    let run = makefile.lines().find_map(|line| line.strip_prefix("FUZZ_TARGETS := ")).unwrap();
+    assert_eq!(run.split(' ').collect::<Vec<_>>(), TARGETS.map(|(name, _)| name));
+    for name in run.split(' ') {
+        assert!(text(&format!("fuzz/fuzz_targets/{name}.rs")).contains(&format!("broker::fuzzing::{name}(input)")));
+        assert!(manifest.contains(&format!("path = \"fuzz_targets/{name}.rs\"")), "{name}");
+    }
+}
+
+#[test]
 fn the_committed_inputs_are_few_and_small() {
     for (name, _) in TARGETS {
         let inputs = committed(name);
@@ -70,10 +82,15 @@ fn holds(name: &str) {
     }
 }
 
+/// The repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
 /// The inputs of a target that lie in the repository, in the order of their names.
 fn committed(name: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds").join(name);
-    let mut paths: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let folder = root().join("fuzz/seeds").join(name);
+    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths.iter().map(|path| fs::read(path).unwrap()).collect()
 }
