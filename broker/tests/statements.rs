@@ -39,13 +39,14 @@ fn publish(first: u8, topic: &[u8], rest: &[u8]) -> Vec<u8> {
     packet(first, &[&field(topic)[..], rest].concat())
 }
 
-/// All the gate sends until it closes.
-async fn read_to_the_end(charger: &mut Charger<TcpStream>) -> Vec<u8> {
+/// All the gate sends until it closes, because of `what`.
+async fn read_to_the_end(charger: &mut Charger<TcpStream>, what: &str) -> Vec<u8> {
     let mut all = Vec::new();
-    match timeout(common::PATIENCE, charger.stream.read_to_end(&mut all)).await.unwrap() {
-        Ok(_) => {}
+    match timeout(common::PATIENCE, charger.stream.read_to_end(&mut all)).await {
+        Ok(Ok(_)) => {}
         // It closed before it read what came after the fault.
-        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+        Ok(Err(error)) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+        Err(_) => panic!("the gate did not close after {what}"),
     }
     all
 }
@@ -84,7 +85,7 @@ async fn a_connect_that_breaks_a_rule_closes_without_a_connack() {
     ] {
         let mut charger = hub.dial().await;
         charger.send_bytes(&bytes).await;
-        assert_eq!(read_to_the_end(&mut charger).await, [0_u8; 0], "{what}");
+        assert_eq!(read_to_the_end(&mut charger, what).await, [0_u8; 0], "{what}");
     }
     assert_eq!(hub.store.told(), [], "nobody of them was let in");
     let mut charger = hub.dial().await;
@@ -108,7 +109,7 @@ async fn a_refusal_has_its_code_and_no_session_and_is_the_last_thing_said() {
         let mut charger = hub.dial().await;
         let talk = [bytes, subscribe(1, COMMAND.as_bytes(), 1), publish(0x30, b"pile/P1/heartbeat", b"{}")].concat();
         charger.send_bytes(&talk).await;
-        assert_eq!(read_to_the_end(&mut charger).await, [0x20, 2, 0, code]);
+        assert_eq!(read_to_the_end(&mut charger, "a refusal").await, [0x20, 2, 0, code]);
     }
     assert_eq!(hub.store.told(), [], "nothing after a refused CONNECT is looked at");
 }
@@ -160,7 +161,7 @@ async fn a_packet_that_breaks_a_rule_closes_the_connection() {
     ]) {
         let mut charger = hub.connect("P1").await;
         charger.send_bytes(&[bytes, packet(0xc0, &[])].concat()).await;
-        assert_eq!(read_to_the_end(&mut charger).await, [0_u8; 0], "{what}");
+        assert_eq!(read_to_the_end(&mut charger, what).await, [0_u8; 0], "{what}");
         let ended =
             |told: &Told| matches!(told, Told::Down { epoch: of, cause: "protocol" | "forbidden", .. } if *of == epoch);
         hub.store.until(|told| told.iter().any(ended)).await;
