@@ -4,7 +4,12 @@ use std::collections::HashMap;
 
 use domain::{ConnectorId, OrderNo, PileCode, Timestamp};
 use parking_lot::Mutex;
-use store::money::{Alarm, AlarmState, Severity};
+use store::{
+    money::{Alarm, AlarmState, Commit, CommitOutcome, Severity, Write},
+    registry::AuditRow,
+};
+
+use crate::handle::Handle;
 
 /// Codes of the hub's own alarms.
 pub(crate) mod code {
@@ -82,6 +87,28 @@ impl AlarmBook {
             AlarmState::Raised | AlarmState::Acked => drop(open.insert(key(alarm), alarm.clone())),
             AlarmState::Cleared | AlarmState::Closed => drop(open.remove(&key(alarm))),
         }
+    }
+}
+
+impl Handle {
+    /// Raises an alarm about a pile that those around the actors noticed, with its row in the audit trail. One that
+    /// cannot be stored is counted and logged by whoever noticed.
+    pub async fn raise_alarm(
+        &self,
+        pile: &PileCode,
+        code: &'static str,
+        severity: Severity,
+        text: String,
+        audit: AuditRow,
+    ) -> CommitOutcome {
+        let about = About { pile, connector: ConnectorId::PILE, code, severity, order_no: None, text };
+        let alarm = self.core.alarms.raise(&about, audit.at);
+        let writes = vec![Write::Alarm(Box::new(alarm.clone())), Write::Audit(Box::new(audit))];
+        let outcome = self.core.ports.money.commit(Commit { writes }).await;
+        if outcome == CommitOutcome::Applied {
+            self.core.alarms.note(&alarm);
+        }
+        outcome
     }
 }
 

@@ -1,7 +1,10 @@
-//! What piles tried and must not do [CONTRACT 1], for whoever keeps the audit trail. The counter and the log have all
-//! of it; here a pile that does nothing else is cut short.
+//! What strangers and piles tried and must not do, for whoever keeps the audit trail and raises alarms. The counter
+//! and the log have all of it; here a pile that does nothing else is cut short.
 
-use std::net::SocketAddr;
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use domain::PileCode;
 use parking_lot::Mutex;
@@ -9,17 +12,57 @@ use tokio::sync::mpsc;
 
 use crate::limits::ATTEMPTS_QUEUE_LEN_MAX;
 
-/// A publish or a subscribe on a topic that is not the pile's.
+/// Something a person should know of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
-    /// Who tried.
-    pub pile: PileCode,
-    /// From where.
-    pub peer: SocketAddr,
-    /// `publish` or `subscribe`.
-    pub what: &'static str,
-    /// On which topic or filter, its first 128 characters.
-    pub topic: String,
+pub enum Attempt {
+    /// A pile tried what it must not.
+    Forbidden {
+        /// Who tried.
+        pile: PileCode,
+        /// From where.
+        peer: SocketAddr,
+        /// `publish`, `subscribe`, `will`, `qos_2`.
+        what: &'static str,
+        /// On which topic or filter, its first 128 characters.
+        topic: String,
+    },
+    /// A certificate was refused.
+    Certificate {
+        /// From where.
+        peer: SocketAddr,
+        /// `certificate_expired`, `certificate_not_yet_valid`, `certificate_revoked`, `certificate_foreign`,
+        /// `certificate_bad`, `certificate_of_another` (its name is not the client id).
+        why: &'static str,
+    },
+    /// Somebody guessed secrets.
+    Banned {
+        /// From where.
+        from: IpAddr,
+        /// At which code, the last one, its first 32 characters.
+        pile: String,
+        /// Whether the whole address is banned or this pile from there.
+        whole_address: bool,
+        /// How often.
+        guesses: u32,
+        /// For how long it is not listened to.
+        lasts: Duration,
+    },
+    /// Two addresses take a pile's connection from each other.
+    Clone {
+        /// Whose.
+        pile: PileCode,
+        /// Whose connection was taken.
+        first: SocketAddr,
+        /// Who took it.
+        second: SocketAddr,
+    },
+    /// A pile comes and goes.
+    Flapping {
+        /// Which.
+        pile: PileCode,
+        /// From where.
+        peer: SocketAddr,
+    },
 }
 
 /// See the module.
@@ -38,7 +81,7 @@ impl Attempts {
     /// Tells of one; nobody is waited for.
     pub(crate) fn tell(&self, attempt: Attempt) {
         if let Err(error) = self.tell.try_send(attempt) {
-            tracing::debug!(%error, "nobody takes down what piles try");
+            tracing::debug!(%error, "nobody takes down what is tried");
         }
     }
 

@@ -16,6 +16,7 @@ const UP: u8 = 2;
 const DOWN: u8 = 3;
 /// Flags of a frame.
 const WITH_TOKEN: u8 = 1;
+const RETAIN: u8 = 2;
 
 /// One entry of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub(crate) struct FrameRecord<'a> {
     pub(crate) topic: UpTopic,
     /// Running number within the connection, for QoS 1.
     pub(crate) token: Option<u32>,
+    /// It asked to be retained.
+    pub(crate) retain: bool,
     /// The payload, or its start when it is longer than any may be.
     pub(crate) payload: &'a [u8],
     /// Length of the whole payload.
@@ -54,7 +57,8 @@ impl Record<'_> {
             Self::Frame(frame) => {
                 out.push(FRAME);
                 put_whose(out, frame.pile_no, frame.epoch);
-                out.push(if frame.token.is_some() { WITH_TOKEN } else { 0 });
+                let token = if frame.token.is_some() { WITH_TOKEN } else { 0 };
+                out.push(token | if frame.retain { RETAIN } else { 0 });
                 out.push(frame.topic.code());
                 out.extend_from_slice(&frame.token.unwrap_or(0).to_le_bytes());
                 out.extend_from_slice(&frame.received.as_millis().to_le_bytes());
@@ -145,8 +149,17 @@ impl<'a> Records<'a> {
                 let n = self.u32()?;
                 let received = Timestamp::from_millis_clamped(self.take().map(i64::from_le_bytes)?);
                 let (payload_len, payload) = (self.u32()?, self.bytes()?);
-                let token = (flags & WITH_TOKEN != 0).then_some(n);
-                Some(Record::Frame(FrameRecord { pile_no, epoch, received, topic, token, payload, payload_len }))
+                let (token, retain) = ((flags & WITH_TOKEN != 0).then_some(n), flags & RETAIN != 0);
+                Some(Record::Frame(FrameRecord {
+                    pile_no,
+                    epoch,
+                    received,
+                    topic,
+                    token,
+                    retain,
+                    payload,
+                    payload_len,
+                }))
             }
             UP => {
                 let (code, ip) = (std::str::from_utf8(self.bytes()?).ok()?, self.bytes()?);
@@ -213,13 +226,13 @@ mod tests {
     proptest! {
         #[test]
         fn frames_are_read_back(
-            no: u32, epoch: u32, ms in 0_i64..4_000_000_000_000, topic in 0_usize..6, token: Option<u32>,
+            no: u32, epoch: u32, ms in 0_i64..4_000_000_000_000, topic in 0_usize..6, token: Option<u32>, retain: bool,
             payload in proptest::collection::vec(any::<u8>(), 0..400), more in 0_u32..1000,
         ) {
             let payload_len = u32::try_from(payload.len()).unwrap() + more;
             let frame = Record::Frame(FrameRecord {
                 pile_no: PileNo(no), epoch, received: Timestamp::from_millis(ms).unwrap(), topic: UpTopic::ALL[topic],
-                token, payload: &payload, payload_len,
+                token, retain, payload: &payload, payload_len,
             });
             read_back(&[frame.clone(), frame]);
         }

@@ -3,7 +3,7 @@
 //! Decides nothing. One read serves the whole thread: the buffer belongs to nobody between two polls.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     ops::ControlFlow,
     pin::Pin,
     sync::Arc,
@@ -11,24 +11,26 @@ use std::{
     time::Duration,
 };
 
-use domain::Timestamp;
+use domain::{PileCode, PileNo, Timestamp};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{
+    allowance::Allowance,
     attempts::Attempt,
     batch::{FrameRecord, Record},
     conn::{
         Conn, Turn,
         machine::{Action, Claim, Forbidden, Frame, Machine},
     },
-    limits::{PAYLOAD_LEN_MAX, READ_BUFFER_LEN},
+    guard::Ban,
+    limits::{FRAME_UNIT_LEN, PAYLOAD_LEN_MAX, READ_BUFFER_LEN},
     mqtt::{
         framer::{Framer, Raw, Unframed},
         read::{Malformed, Packet},
         write::{self, ConnectCode},
     },
     names,
-    registry::Admission,
+    registry::{Admission, NoSeat, Odd, Seated},
     shared::Shared,
     sink::DownCause,
     uptime::Uptime,
@@ -51,6 +53,9 @@ pub(crate) struct Driver<S> {
     io: S,
     machine: Machine,
     framer: Framer,
+    allowance: Allowance,
+    /// Bytes of its that count as come in part.
+    held: usize,
     /// The opening of the sluice it last waited for.
     entered: u64,
 }
@@ -64,7 +69,16 @@ enum Stop {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub(crate) fn new(shared: Arc<Shared>, conn: Arc<Conn>, io: S) -> Self {
-        Self { shared, conn, io, machine: Machine::default(), framer: Framer::default(), entered: 0 }
+        Self {
+            shared,
+            conn,
+            io,
+            machine: Machine::default(),
+            framer: Framer::default(),
+            allowance: Allowance::default(),
+            held: 0,
+            entered: 0,
+        }
     }
 
     /// One read; `None` when the transport has ended.
@@ -83,14 +97,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     fn feed(&mut self, cx: &mut Context<'_>, bytes: &[u8]) {
-        let Self { shared, conn, io, machine, framer, .. } = self;
-        let at = Reading { shared, conn, now: shared.stopwatch.now(), received: shared.clock.now() };
+        let Self { shared, conn, io, machine, framer, allowance, held, .. } = self;
+        let (now, received) = (shared.stopwatch.now(), shared.clock.now());
+        let at = Reading { shared, conn, now, received, frames: Cell::new(0) };
         conn.heard(at.now);
         if conn.who().is_none() && !framer.is_midway() && bytes.first() != Some(&CONNECT) {
             // Whoever begins otherwise is no charger; there is no need to wait for the rest.
             return conn.close(DownCause::Protocol);
         }
-        let stop = match framer.feed(bytes, |raw| at.packet(machine, raw)) {
+        let fed = framer.feed(bytes, |raw| at.packet(machine, raw));
+        if !shared.may_hold(held, framer.held()) {
+            return conn.close(DownCause::Memory);
+        }
+        if let Some(until) = allowance.spend(at.frames.get(), &shared.guard, at.now) {
+            shared.meters.throttled.increment(1);
+            conn.throttle(until);
+        }
+        let stop = match fed {
             Ok(ControlFlow::Continue(())) => return,
             Ok(ControlFlow::Break(stop)) => stop,
             Err(Unframed::TooLong) => Stop::Close(DownCause::TooLong),
@@ -100,7 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             Stop::Close(cause) => conn.close(cause),
             Stop::Refuse(code) => {
                 metrics::counter!(names::REFUSED, "code" => code.as_str()).increment(1);
-                conn.answer(|out| write::connack(out, code));
+                conn.answer(|out| write::connack(out, code, false));
                 conn.refuse(at.now);
                 // What is in the socket must leave before its end, and the peer's last words must be read: a socket
                 // closed with unread bytes sends a reset, which can swallow the CONNACK.
@@ -137,12 +160,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
     }
 }
 
+impl<S> Drop for Driver<S> {
+    fn drop(&mut self) {
+        self.shared.may_hold(&mut self.held, 0);
+    }
+}
+
 /// One read of one connection.
 struct Reading<'a> {
     shared: &'a Shared,
     conn: &'a Arc<Conn>,
     now: Uptime,
     received: Timestamp,
+    /// Frames it had, as they count against its allowance.
+    frames: Cell<u32>,
 }
 
 impl Reading<'_> {
@@ -171,12 +202,15 @@ impl Reading<'_> {
         let Some(who) = self.conn.who() else { return };
         let kept = frame.payload.get(..PAYLOAD_LEN_MAX).unwrap_or(frame.payload);
         self.shared.flow.taken(kept.len());
+        let units = u32::try_from(frame.payload_len / FRAME_UNIT_LEN).unwrap_or(u32::MAX).saturating_add(1);
+        self.frames.set(self.frames.get().saturating_add(units));
         self.shared.collector.push(&Record::Frame(FrameRecord {
             pile_no: who.pile_no,
             epoch: who.epoch,
             received: self.received,
             topic: frame.topic,
             token: frame.packet_id.map(|id| self.conn.received(id, self.now)),
+            retain: frame.retain,
             payload: kept,
             payload_len: u32::try_from(frame.payload_len).unwrap_or(u32::MAX),
         }));
@@ -184,28 +218,86 @@ impl Reading<'_> {
     }
 
     fn examine(&self, machine: &mut Machine, claim: &Claim<'_>) -> ControlFlow<Stop> {
-        let Some((pile_no, code)) = self.shared.identities.verify(claim.code, claim.password) else {
-            tracing::warn!(target: "audit", peer = %self.conn.peer, pile = claim.code, "wrong pile code or secret");
-            return ControlFlow::Break(Stop::Refuse(ConnectCode::BadCredentials));
+        let (pile_no, code) = match self.identify(claim) {
+            Ok(identity) => identity,
+            Err(refused) => return ControlFlow::Break(Stop::Refuse(refused)),
         };
+        if !self.shared.guard.admit(self.now) {
+            return ControlFlow::Break(Stop::Refuse(ConnectCode::ServerUnavailable));
+        }
         let silence_max = match claim.keep_alive_s {
             0 => self.shared.config.keep_alive_max,
             seconds => Duration::from_secs(seconds.into()),
         };
-        let silence_max = silence_max.saturating_mul(3) / 2;
-        let new = Admission { pile_no, code: code.clone(), silence_max, has_will: claim.has_will };
+        let new = Admission {
+            pile_no,
+            code: code.clone(),
+            silence_max: silence_max.saturating_mul(3) / 2,
+            has_will: claim.has_will,
+            keeps_session: !claim.clean_session,
+            connects: self.shared.config.limits.connects_per_pile(),
+            now: self.now,
+        };
         match self.shared.registry.admit(self.conn, new, &self.shared.collector) {
-            Ok(epoch) => {
-                tracing::info!(pile = %code, epoch, peer = %self.conn.peer, "pile connected");
+            Ok(Seated { epoch, session, odd }) => {
+                let resumed = session.is_some();
+                tracing::info!(pile = %code, epoch, peer = %self.conn.peer, resumed, "pile connected");
+                self.odd(&code, odd);
                 machine.admit(code);
-                self.conn.answer(|out| write::connack(out, ConnectCode::Accepted));
+                self.conn.accept(session, self.now);
                 ControlFlow::Continue(())
             }
-            Err(_no_seat) => {
-                tracing::warn!(pile = %code, pile_no = pile_no.0, "no seat for this pile number");
+            Err(no_seat @ (NoSeat::Beyond | NoSeat::HeldDown)) => {
+                tracing::warn!(pile = %code, pile_no = pile_no.0, ?no_seat, "a known pile is not let in");
                 ControlFlow::Break(Stop::Refuse(ConnectCode::ServerUnavailable))
             }
         }
+    }
+
+    /// Who it is, by its certificate or its secret; else the refusal. A guess never touches the pile's own connection.
+    fn identify(&self, claim: &Claim<'_>) -> Result<(PileNo, PileCode), ConnectCode> {
+        let Self { shared, conn, now, .. } = self;
+        let from = conn.peer.ip();
+        if let Some(cert) = &conn.cert {
+            let identity = shared.identities.by_certificate(claim.code).filter(|_| cert.common_name == claim.code);
+            return identity.ok_or_else(|| {
+                tracing::warn!(target: "audit", peer = %conn.peer, pile = claim.code, cn = cert.common_name,
+                    serial = %cert.serial, "a certificate of another");
+                shared.certificate_refused(conn.peer, "certificate_of_another", *now);
+                ConnectCode::NotAuthorized
+            });
+        }
+        let Some(password) = claim.password else { return Err(ConnectCode::BadCredentials) };
+        if !shared.guard.may_try(claim.code, from, *now) {
+            shared.meters.banned.increment(1);
+            tracing::debug!(peer = %conn.peer, pile = claim.code, "not listened to");
+            return Err(ConnectCode::NotAuthorized);
+        }
+        if let Some(identity) = shared.identities.verify(claim.code, password) {
+            shared.guard.right(claim.code, from, *now);
+            return Ok(identity);
+        }
+        tracing::warn!(target: "audit", peer = %conn.peer, pile = claim.code, "wrong pile code or secret");
+        if let Some(ban) = shared.guard.wrong(claim.code, from, *now) {
+            let Ban { whole_address, guesses, lasts } = ban;
+            tracing::warn!(target: "audit", %from, pile = claim.code, whole_address, guesses, ?lasts, "banned");
+            metrics::counter!(names::BANS).increment(1);
+            let pile = claim.code.to_owned();
+            shared.attempts.tell(Attempt::Banned { from, pile, whole_address, guesses, lasts });
+        }
+        Err(ConnectCode::BadCredentials)
+    }
+
+    fn odd(&self, code: &PileCode, odd: Option<Odd>) {
+        let pile = code.clone();
+        let (label, attempt) = match odd {
+            None => return,
+            Some(Odd::Flapping) => ("flapping", Attempt::Flapping { pile, peer: self.conn.peer }),
+            Some(Odd::Clone { first, second }) => ("clone", Attempt::Clone { pile, first, second }),
+        };
+        metrics::counter!(names::ODD, "what" => label).increment(1);
+        tracing::warn!(target: "audit", ?attempt, "odd");
+        self.shared.attempts.tell(attempt);
     }
 
     fn forbidden(&self, forbidden: Forbidden<'_>) {
@@ -218,7 +310,7 @@ impl Reading<'_> {
             && self.conn.tried()
         {
             let (pile, peer) = (who.code.clone(), self.conn.peer);
-            self.shared.attempts.tell(Attempt { pile, peer, what: forbidden.what(), topic });
+            self.shared.attempts.tell(Attempt::Forbidden { pile, peer, what: forbidden.what(), topic });
         }
     }
 }

@@ -7,7 +7,7 @@ use domain::Clock;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    runtime::{Builder, Runtime},
+    runtime::{Builder, Handle, Runtime},
     sync::mpsc,
     time::sleep,
 };
@@ -27,10 +27,11 @@ use crate::{
     sink::UpSink,
     sweeper::sweep,
     tcp::SharedTcp,
+    tls::{self, PileCert, Tls},
 };
 
 /// Pause after an accept that failed for want of file descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What an operator may set. The defaults are those of [`limits`].
 #[derive(Debug, Clone)]
@@ -43,6 +44,8 @@ pub struct GateConfig {
     pub keep_alive_max: Duration,
     /// See [`limits::FRAMES_IN_FLIGHT_MAX`], which it cannot pass.
     pub frames_in_flight_max: usize,
+    /// What one pile, one address and all strangers together may do.
+    pub limits: GateLimits,
     /// How its thread paces itself.
     pub pacing: Pacing,
     /// Which router frames go through.
@@ -56,8 +59,51 @@ impl Default for GateConfig {
             strangers_max: limits::STRANGERS_MAX,
             keep_alive_max: limits::KEEP_ALIVE_MAX,
             frames_in_flight_max: limits::FRAMES_IN_FLIGHT_MAX,
+            limits: GateLimits::default(),
             pacing: Pacing::default(),
             router: RouterKind::default(),
+        }
+    }
+}
+
+/// Limits per pile and per address; 0 = off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GateLimits {
+    /// See [`limits::SOCKETS_PER_ADDRESS_MAX`].
+    pub sockets_per_address_max: u32,
+    /// See [`limits::CONNECTS_PER_ADDRESS_PER_MIN_MAX`].
+    pub connects_per_address_per_min_max: u32,
+    /// See [`limits::CONNECTS_PER_PILE_PER_MIN_MAX`].
+    pub connects_per_pile_per_min_max: u32,
+    /// See [`limits::ADMISSIONS_PER_S_MAX`].
+    pub admissions_per_s_max: u32,
+    /// See [`limits::FAILURES_PER_PILE_MAX`].
+    pub failures_per_pile_max: u32,
+    /// See [`limits::FAILURES_PER_ADDRESS_MAX`].
+    pub failures_per_address_max: u32,
+    /// See [`limits::HANDSHAKES_MAX`]; never off.
+    pub handshakes_max: u32,
+    /// See [`limits::FRAMES_PER_PILE_PER_S_MAX`].
+    pub frames_per_pile_per_s_max: u32,
+    /// See [`limits::SURPLUS_PER_S_MAX`]; 0 = none is shared.
+    pub frames_surplus_per_s_max: u32,
+    /// See [`limits::INBOUND_BYTES_MAX`]; never off.
+    pub inbound_bytes_max: usize,
+}
+
+impl Default for GateLimits {
+    fn default() -> Self {
+        Self {
+            sockets_per_address_max: limits::SOCKETS_PER_ADDRESS_MAX,
+            connects_per_address_per_min_max: limits::CONNECTS_PER_ADDRESS_PER_MIN_MAX,
+            connects_per_pile_per_min_max: limits::CONNECTS_PER_PILE_PER_MIN_MAX,
+            admissions_per_s_max: limits::ADMISSIONS_PER_S_MAX,
+            failures_per_pile_max: limits::FAILURES_PER_PILE_MAX,
+            failures_per_address_max: limits::FAILURES_PER_ADDRESS_MAX,
+            handshakes_max: limits::HANDSHAKES_MAX,
+            frames_per_pile_per_s_max: limits::FRAMES_PER_PILE_PER_S_MAX,
+            frames_surplus_per_s_max: limits::SURPLUS_PER_S_MAX,
+            inbound_bytes_max: limits::INBOUND_BYTES_MAX,
         }
     }
 }
@@ -145,7 +191,13 @@ impl Gate {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        self.enter(io, peer, None);
+        self.enter(io, peer, None, None);
+    }
+
+    /// Accepts TLS connections until [`Self::stop`], on the runtime this is called from, which shakes the hands; the
+    /// conversations are on the `hot` one. Reads the certificates again when their files change.
+    pub async fn listen_tls(&self, listener: TcpListener, tls: Tls, hot: Handle) {
+        tls::listen(self, listener, tls, hot).await;
     }
 
     /// Accepts no more, closes every connection ([`DownCause::Shutdown`](crate::DownCause::Shutdown)) and lets
@@ -167,10 +219,10 @@ impl Gate {
             return;
         }
         let socket = Arc::new(socket);
-        self.enter(SharedTcp(Arc::clone(&socket)), peer, Some(socket));
+        self.enter(SharedTcp(Arc::clone(&socket)), peer, Some(socket), None);
     }
 
-    fn enter<S>(&self, io: S, peer: SocketAddr, tcp: Option<Arc<TcpStream>>)
+    pub(crate) fn enter<S>(&self, io: S, peer: SocketAddr, tcp: Option<Arc<TcpStream>>, cert: Option<Box<PileCert>>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -178,25 +230,33 @@ impl Gate {
         metrics::counter!(names::ACCEPTED).increment(1);
         let now = shared.stopwatch.now();
         let (connections_max, strangers_max) = (shared.config.connections_max, shared.config.strangers_max);
-        match shared.registry.enter(connections_max, strangers_max, |slot| Conn::new(slot, peer, tcp, now)) {
+        if let Err(crowded) = shared.guard.enter(peer.ip(), now) {
+            return turn_away(peer, crowded.as_str());
+        }
+        let make = |slot| Conn::new(slot, peer, tcp, now).with(cert);
+        match shared.registry.enter(connections_max, strangers_max, make) {
             Ok(conn) => {
                 tokio::spawn(Driver::new(Arc::clone(shared), conn, io));
             }
             Err(limit @ (TurnedAway::Connections | TurnedAway::Strangers)) => {
-                metrics::counter!(names::TURNED_AWAY, "limit" => limit.as_str()).increment(1);
-                tracing::debug!(%peer, limit = limit.as_str(), "turned away");
+                shared.guard.leave(peer.ip());
+                turn_away(peer, limit.as_str());
             }
         }
     }
 
-    #[cfg(test)]
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 }
 
+pub(crate) fn turn_away(peer: SocketAddr, limit: &'static str) {
+    metrics::counter!(names::TURNED_AWAY, "limit" => limit).increment(1);
+    tracing::debug!(%peer, limit, "turned away");
+}
+
 /// Errors of accept(2) that concern the one connection and not the listener.
-fn is_of_one_connection(error: &io::Error) -> bool {
+pub(crate) fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted

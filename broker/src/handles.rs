@@ -2,12 +2,12 @@
 //!
 //! Both may be used from any thread, block on nothing, and write to a plain TCP socket directly.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use domain::{AckToken, PileNo, wire::DownTopic};
 
-use crate::{conn::outbox::Message, names, shared::Shared};
+use crate::{conn::outbox::Message, limits::OUTBOUND_KEPT, names, shared::Shared};
 
 /// Why a message was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -39,12 +39,28 @@ impl Outbound {
         payload: Bytes,
         at_least_once: bool,
     ) -> Result<(), SendError> {
-        let message = Message { topic, payload, at_least_once };
+        self.send_for(pile_no, topic, payload, at_least_once, OUTBOUND_KEPT)
+    }
+
+    /// The same for a message that is of use to the pile only so long.
+    ///
+    /// # Errors
+    /// [`SendError`]: nothing was taken.
+    pub fn send_for(
+        &self,
+        pile_no: PileNo,
+        topic: DownTopic,
+        payload: Bytes,
+        at_least_once: bool,
+        keep: Duration,
+    ) -> Result<(), SendError> {
+        let now = self.shared.stopwatch.now();
+        let message = Message { topic, payload, at_least_once, until: now.plus(keep.min(OUTBOUND_KEPT)) };
         let Some(conn) = self.shared.registry.of(pile_no) else {
             metrics::counter!(names::NOT_SENT, "why" => "offline").increment(1);
             return Err(SendError::Offline);
         };
-        match conn.send(message, self.shared.stopwatch.now()) {
+        match conn.send(message, now) {
             Ok(()) => {
                 self.shared.meters.sent.increment(1);
                 Ok(())

@@ -113,6 +113,12 @@ impl Identities {
         known.filter(|_| right).map(|(no, code, _)| (no, code))
     }
 
+    /// Who this is that has shown a good certificate of that name.
+    #[must_use]
+    pub(crate) fn by_certificate(&self, code: &str) -> Option<(PileNo, PileCode)> {
+        self.by_code.read().get_key_value(code).map(|(code, (no, _))| (*no, code.clone()))
+    }
+
     /// The code is part of it, so that a verifier copied to another pile's row opens nothing. The zero byte keeps
     /// code and secret apart: no code contains it.
     fn mac(&self, code: &str, secret: &[u8]) -> Hmac<Sha256> {

@@ -140,6 +140,9 @@ fn understand(frame: &FrameRecord<'_>, code: &PileCode) -> Result<wire::UpFrame,
         let detail = format!("{len} bytes, at most {PAYLOAD_LEN_MAX} are accepted");
         return Err(FrameError::frame(Reason::Oversize, &detail));
     }
+    if frame.retain {
+        return Err(FrameError::frame(Reason::Retained, "retain is set; publish without it"));
+    }
     wire::parse(frame.topic, code.as_str(), frame.payload)
 }
 
@@ -170,6 +173,7 @@ mod tests {
             received: Timestamp::EPOCH,
             topic: UpTopic::Heartbeat,
             token: Some(n),
+            retain: false,
             payload,
             payload_len: u32::try_from(payload.len()).unwrap(),
         })

@@ -11,7 +11,10 @@
 //! Knows nothing of orders, money, sessions or storage engines. A pile is a code, a number and a secret's verifier;
 //! a frame is what [`domain::wire`] makes of its bytes. It never acknowledges a frame by itself.
 
+mod acl;
+mod allowance;
 mod attempts;
+pub mod authority;
 mod batch;
 mod collector;
 mod conn;
@@ -21,6 +24,7 @@ mod flow;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gate;
+mod guard;
 mod handles;
 mod identity;
 mod ingest;
@@ -37,12 +41,14 @@ mod shared;
 mod sink;
 mod sweeper;
 mod tcp;
+mod tls;
 mod uptime;
 
 pub use attempts::Attempt;
-pub use gate::{Gate, GateConfig};
+pub use gate::{Gate, GateConfig, GateLimits};
 pub use handles::{Acks, Outbound, SendError};
 pub use identity::{Identities, Identity, MASTER_KEY_LEN, NoRandomness, Verifier, new_secret};
 pub use pacing::Pacing;
 pub use router::RouterKind;
 pub use sink::{BadFrame, Deliver, DownCause, LinkEvent, Up, UpSink};
+pub use tls::{Tls, TlsError, TlsFiles};

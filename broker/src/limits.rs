@@ -16,6 +16,21 @@ pub const BODY_KEPT_MAX: usize = PAYLOAD_LEN_MAX + 1024;
 /// Filters in one SUBSCRIBE or UNSUBSCRIBE. Beyond: closed.
 pub const FILTERS_PER_PACKET_MAX: usize = 32;
 
+/// Frames per second of one pile that are always read; a frame counts once per begun [`FRAME_UNIT_LEN`]. Beyond: it
+/// shares [`SURPLUS_PER_S_MAX`] with the others, and when that is used up its socket is not read for a while.
+pub const FRAMES_PER_PILE_PER_S_MAX: u32 = 100;
+/// How many seconds' worth a pile may send at once, after it was offline for example.
+pub const FRAMES_BURST_S: u32 = 10;
+/// See [`FRAMES_PER_PILE_PER_S_MAX`].
+pub const FRAME_UNIT_LEN: usize = 1_024;
+/// Frames per second beyond their own that all piles share. See [`FRAMES_PER_PILE_PER_S_MAX`].
+pub const SURPLUS_PER_S_MAX: u32 = 5_000;
+/// How many seconds' worth of it may be used at once.
+pub const SURPLUS_BURST_S: u32 = 10;
+/// Bytes of packets that have come in part, of all connections together. Beyond: the connection that brings the next
+/// one is closed.
+pub const INBOUND_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// Size of the read buffer that all connections of a thread share, in bytes; no more is read from one socket at a time.
 pub const READ_BUFFER_LEN: usize = 64 * 1024;
 
@@ -25,6 +40,52 @@ pub const CONNECTIONS_MAX: usize = 18_000;
 pub const STRANGERS_MAX: usize = 4_096;
 /// Largest pile number, and so the length of the table of piles. Beyond: CONNACK 3, counted.
 pub const PILE_NO_MAX: u32 = 1_000_000;
+
+/// Sockets of one address at once. Beyond: the newest is closed at once, counted. Generous, because thousands of piles
+/// share one carrier's address.
+pub const SOCKETS_PER_ADDRESS_MAX: u32 = 16_000;
+/// Sockets one address may open in a minute, and at once. Beyond: closed at once, counted.
+pub const CONNECTS_PER_ADDRESS_PER_MIN_MAX: u32 = 60_000;
+/// Addresses that are counted at once. Beyond: those of whom there is nothing to remember are forgotten, and a new one
+/// is turned away when there are none.
+pub const ADDRESSES_MAX: usize = 65_536;
+/// Piles as seen from an address that are remembered at once. Beyond: only the address is counted.
+pub const PAIRS_MAX: usize = 131_072;
+/// CONNECTs of one pile per minute. Beyond: held down with CONNACK 3, its session kept.
+pub const CONNECTS_PER_PILE_PER_MIN_MAX: u32 = 60;
+/// How many minutes' worth of [`CONNECTS_PER_PILE_PER_MIN_MAX`] a pile may use at once.
+pub const CONNECTS_BURST_MIN: u32 = 10;
+/// CONNECTs of one pile that it may use at once before it is flagged as flapping, and how many come back per minute.
+pub const FLAPS_BURST: u32 = 20;
+/// See [`FLAPS_BURST`].
+pub const FLAPS_PER_MIN: u32 = 2;
+/// How often one pile is flagged, at most.
+pub const FLAG_EVERY: Duration = Duration::from_secs(600);
+/// Two takeovers of one pile from changing addresses within this time are a clone's doing.
+pub const CLONE_WINDOW: Duration = Duration::from_secs(600);
+/// Piles let in per second. Beyond: CONNACK 3, counted; they come again.
+pub const ADMISSIONS_PER_S_MAX: u32 = 2_000;
+/// How many seconds' worth of [`ADMISSIONS_PER_S_MAX`] are let in at once.
+pub const ADMISSIONS_BURST_S: u32 = 3;
+/// Wrong secrets for one pile from one address. Beyond: that pile is not listened to from there, for [`BAN_MIN`] at
+/// first and twice as long each time, CONNACK 5.
+pub const FAILURES_PER_PILE_MAX: u32 = 20;
+/// Wrong secrets from one address. Beyond: only piles that were right from there before are listened to.
+pub const FAILURES_PER_ADDRESS_MAX: u32 = 1_000;
+/// Wrong secrets older than this are forgotten.
+pub const FAILURES_WINDOW: Duration = Duration::from_secs(600);
+/// See [`FAILURES_PER_PILE_MAX`].
+pub const BAN_MIN: Duration = Duration::from_secs(1);
+/// Longest ban. Beyond: the next one is no longer than this.
+pub const BAN_MAX: Duration = Duration::from_secs(900);
+
+/// TLS handshakes at once, a quarter of them from one address. Beyond: the next socket waits to be accepted, or is
+/// closed when it is its address that has too many.
+pub const HANDSHAKES_MAX: u32 = 4_096;
+/// From accept to the end of the handshake. Beyond: closed.
+pub const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
+/// How often the certificate files are looked at.
+pub const CERTIFICATES_LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// From accept to a whole CONNECT. Beyond: closed.
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -39,7 +100,12 @@ pub const STORE_WITHIN: Duration = Duration::from_secs(30);
 
 /// Forbidden attempts of one connection that are told to the audit trail. Beyond: counted and logged only.
 pub const ATTEMPTS_PER_CONNECTION_MAX: u32 = 20;
-/// Forbidden attempts that wait for the audit trail. Beyond: counted and logged only.
+/// Refused certificates of one address that are told to the audit trail at once, and per minute. Beyond: counted and
+/// logged only.
+pub const TOLD_PER_ADDRESS_BURST: u32 = 20;
+/// See [`TOLD_PER_ADDRESS_BURST`].
+pub const TOLD_PER_ADDRESS_PER_MIN: u32 = 2;
+/// Attempts that wait for the audit trail. Beyond: counted and logged only.
 pub const ATTEMPTS_QUEUE_LEN_MAX: usize = 1_024;
 
 /// Bad frames within [`BAD_FRAMES_WINDOW`] that close a connection: the last of so many [CONTRACT 1.6].
@@ -61,6 +127,12 @@ pub const OUTBOUND_INFLIGHT_MAX: usize = 16;
 /// How long a message may wait for the pile's PUBACK. Beyond: its place is given to the next one; whoever sent it
 /// sends it again.
 pub const OUTBOUND_ACK_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long a message is of use to a pile, unless its sender says less. Beyond: not sent any more.
+pub const OUTBOUND_KEPT: Duration = Duration::from_secs(86_400);
+/// Bytes of messages kept for piles that are away and asked for it (clean session 0), of all together. Beyond: only
+/// what a pile subscribed to is kept.
+pub const SESSIONS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Frames in one publish into the router. Beyond: the next publish.
 pub const BATCH_FRAMES_MAX: usize = 64;
@@ -88,6 +160,8 @@ const ROUTER_CHANNEL_LEN: usize = 1_000;
 pub const ROUTER_WITHIN: Duration = Duration::from_micros(500);
 /// Nothing came out of the router for so long although something is in it: it is given up and replaced.
 pub const ROUTER_STALL: Duration = Duration::from_secs(5);
+/// How often an idle router is given something to carry, so that a dead or stalled one is found before it is needed.
+pub const ROUTER_CANARY_EVERY: Duration = Duration::from_secs(1);
 /// Pause before the second attempt to start a router; doubles up to [`ROUTER_RETRY_MAX`].
 pub const ROUTER_RETRY_MIN: Duration = Duration::from_millis(50);
 /// See [`ROUTER_RETRY_MIN`].

@@ -12,8 +12,22 @@ pub const TURNED_AWAY: &str = "pilehub_gate_turned_away_total";
 pub const REFUSED: &str = "pilehub_gate_refused_total";
 /// Connections ended, by `cause`.
 pub const CLOSED: &str = "pilehub_gate_closed_total";
-/// Attempts at what a pile must not do, by `what`: `publish`, `subscribe`, `will`.
+/// Attempts at what a pile must not do, by `what`: `publish`, `subscribe`, `will`, `qos_2`.
 pub const FORBIDDEN: &str = "pilehub_gate_forbidden_total";
+/// TLS handshakes, by `outcome`: `done`, `timeout`, `closed`, `incompatible`, `certificate_expired` …
+pub const HANDSHAKES: &str = "pilehub_gate_handshakes_total";
+/// Certificate files read again, by `outcome`: `loaded`, `failed`.
+pub const CERTIFICATES: &str = "pilehub_gate_certificates_total";
+/// When the gate's certificate ends, in seconds since 1970.
+pub const CERTIFICATE_ENDS: &str = "pilehub_gate_certificate_not_after_seconds";
+/// CONNECTs that were refused without looking at the secret, because of wrong ones before.
+pub const NOT_LISTENED_TO: &str = "pilehub_gate_not_listened_to_total";
+/// Bans that began.
+pub const BANS: &str = "pilehub_gate_bans_total";
+/// Odd connections of piles, by `what`: `flapping`, `clone`.
+pub const ODD: &str = "pilehub_gate_odd_total";
+/// Times a connection was not read for a while because it sent more than its share.
+pub const THROTTLED: &str = "pilehub_gate_throttled_total";
 /// Frames received.
 pub const FRAMES: &str = "pilehub_gate_frames_total";
 /// Frames not understood, by `reason`.
@@ -43,6 +57,13 @@ pub fn describe() {
     describe_counter!(REFUSED, Unit::Count, "CONNECTs refused, by code of the CONNACK");
     describe_counter!(CLOSED, Unit::Count, "connections ended, by cause");
     describe_counter!(FORBIDDEN, Unit::Count, "attempts at what a pile must not do");
+    describe_counter!(HANDSHAKES, Unit::Count, "TLS handshakes, by outcome");
+    describe_counter!(CERTIFICATES, Unit::Count, "certificate files read again, by outcome");
+    describe_gauge!(CERTIFICATE_ENDS, Unit::Seconds, "when the gate's certificate ends, since 1970");
+    describe_counter!(NOT_LISTENED_TO, Unit::Count, "CONNECTs refused without looking at the secret");
+    describe_counter!(BANS, Unit::Count, "bans that began");
+    describe_counter!(ODD, Unit::Count, "odd connections of piles, by kind");
+    describe_counter!(THROTTLED, Unit::Count, "times a connection was not read for sending too much");
     describe_counter!(FRAMES, Unit::Count, "frames received");
     describe_counter!(BAD_FRAMES, Unit::Count, "frames not understood, by reason");
     describe_counter!(LATE_FRAMES, Unit::Count, "frames of connections that were taken over meanwhile");

@@ -16,7 +16,9 @@ use crate::{
     batch,
     collector::Batch,
     ingest::Ingest,
-    limits::{BATCHES_IN_FLIGHT_MAX, ROUTER_RETRY_MAX, ROUTER_RETRY_MIN, ROUTER_STALL, ROUTER_WITHIN},
+    limits::{
+        BATCHES_IN_FLIGHT_MAX, ROUTER_CANARY_EVERY, ROUTER_RETRY_MAX, ROUTER_RETRY_MIN, ROUTER_STALL, ROUTER_WITHIN,
+    },
     names,
     router::{Router, RouterFault},
     shared::Shared,
@@ -40,6 +42,8 @@ pub(crate) struct Pump<S> {
     in_flight: VecDeque<Batch>,
     /// When the router last showed life, or was last idle.
     alive: Uptime,
+    /// When something was put into the router last.
+    fed: Uptime,
 }
 
 impl<S: UpSink> Pump<S> {
@@ -47,6 +51,7 @@ impl<S: UpSink> Pump<S> {
         Self {
             ingest: Ingest::new(Arc::clone(&shared), sink),
             alive: shared.stopwatch.now(),
+            fed: shared.stopwatch.now(),
             shared,
             waiting: VecDeque::new(),
             in_flight: VecDeque::new(),
@@ -116,8 +121,9 @@ impl<S: UpSink> Pump<S> {
     fn publish(&mut self, router: &mut Router) -> Result<(), RouterFault> {
         while self.in_flight.len() < BATCHES_IN_FLIGHT_MAX {
             let Some(batch) = self.waiting.pop_front() else { break };
+            self.fed = self.shared.stopwatch.now();
             if self.in_flight.is_empty() {
-                self.alive = self.shared.stopwatch.now();
+                self.alive = self.fed;
             }
             let bytes = batch.bytes.clone();
             self.in_flight.push_back(batch);
@@ -161,6 +167,9 @@ impl<S: UpSink> Pump<S> {
             return Err(RouterFault::Stalled);
         }
         if !*self.shared.stopping.borrow() || self.shared.registry.open() > 0 {
+            if self.in_flight.is_empty() && self.shared.stopwatch.now().passed(self.fed, ROUTER_CANARY_EVERY) {
+                self.shared.collector.canary(&mut self.waiting);
+            }
             return Ok(false);
         }
         self.shared.collector.fetch(&mut self.waiting);

@@ -10,7 +10,10 @@ use tokio::{
     time::{Duration, timeout},
 };
 
-use crate::{BadFrame, Deliver, Gate, GateConfig, Identities, Identity, LinkEvent, Up, UpSink, mqtt::write};
+use crate::{
+    BadFrame, Deliver, Gate, GateConfig, Identities, Identity, LinkEvent, Up, UpSink,
+    mqtt::write::{self, Sending},
+};
 
 #[derive(Debug)]
 struct Epoch;
@@ -44,7 +47,7 @@ impl UpSink for Numbers {
 fn heartbeat(seq: u64) -> Vec<u8> {
     let body = format!(r#"{{"status":1,"timestamp":1763690000000,"seq":{seq}}}"#);
     let mut bytes = Vec::new();
-    write::publish(&mut bytes, "P1", "heartbeat", Some(u16::try_from(seq).unwrap()), body.as_bytes());
+    write::publish(&mut bytes, "P1", "heartbeat", Sending::AtLeastOnce(u16::try_from(seq).unwrap()), body.as_bytes());
     bytes
 }
 

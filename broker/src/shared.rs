@@ -1,14 +1,30 @@
 //! What every part of one gate shares. No logic beyond entering and leaving.
 
-use std::sync::Arc;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use domain::Clock;
 use metrics::{Counter, counter};
 use tokio::sync::watch;
 
 use crate::{
-    attempts::Attempts, collector::Collector, conn::Conn, flow::Flow, gate::GateConfig, identity::Identities, names,
-    pacing::Pacer, registry::Registry, sink::DownCause, uptime::Stopwatch,
+    attempts::{Attempt, Attempts},
+    collector::Collector,
+    conn::Conn,
+    flow::Flow,
+    gate::GateConfig,
+    guard::Guard,
+    identity::Identities,
+    names,
+    pacing::Pacer,
+    registry::Registry,
+    sink::DownCause,
+    uptime::{Stopwatch, Uptime},
 };
 
 /// Counters that are touched per frame, looked up once.
@@ -18,6 +34,8 @@ pub(crate) struct Meters {
     pub(crate) pubacks: Counter,
     pub(crate) batches: Counter,
     pub(crate) sent: Counter,
+    pub(crate) throttled: Counter,
+    pub(crate) banned: Counter,
 }
 
 /// See the module.
@@ -29,6 +47,9 @@ pub(crate) struct Shared {
     pub(crate) stopwatch: Stopwatch,
     pub(crate) pacer: Pacer,
     pub(crate) registry: Registry,
+    pub(crate) guard: Guard,
+    /// Bytes of packets that have come in part.
+    pub(crate) inbound: AtomicUsize,
     pub(crate) collector: Collector,
     pub(crate) attempts: Attempts,
     pub(crate) flow: Flow,
@@ -45,11 +66,13 @@ impl Shared {
         Self {
             pacer: Pacer::new(config.pacing),
             flow: Flow::new(config.frames_in_flight_max),
-            config,
             identities,
             clock,
             stopwatch: Stopwatch::start(),
             registry: Registry::default(),
+            guard: Guard::new(config.limits),
+            inbound: AtomicUsize::new(0),
+            config,
             collector: Collector::new(),
             attempts: Attempts::new(),
             meters: Meters {
@@ -57,6 +80,8 @@ impl Shared {
                 pubacks: counter!(names::PUBACKS),
                 batches: counter!(names::BATCHES),
                 sent: counter!(names::SENT),
+                throttled: counter!(names::THROTTLED),
+                banned: counter!(names::NOT_LISTENED_TO),
             },
             stopping: watch::Sender::new(false),
             #[cfg(test)]
@@ -64,9 +89,29 @@ impl Shared {
         }
     }
 
+    /// Notes that a connection holds so many bytes of a packet that came in part instead of `held`; whether there is
+    /// room for them.
+    pub(crate) fn may_hold(&self, held: &mut usize, bytes: usize) -> bool {
+        let before = std::mem::replace(held, bytes);
+        if bytes <= before {
+            self.inbound.fetch_sub(before - bytes, Ordering::Relaxed);
+            return true;
+        }
+        let more = bytes - before;
+        self.inbound.fetch_add(more, Ordering::Relaxed).saturating_add(more) <= self.config.limits.inbound_bytes_max
+    }
+
+    /// A certificate was refused.
+    pub(crate) fn certificate_refused(&self, peer: SocketAddr, why: &'static str, now: Uptime) {
+        if self.guard.is_worth_telling(peer.ip(), now) {
+            self.attempts.tell(Attempt::Certificate { peer, why });
+        }
+    }
+
     /// A connection is over.
     pub(crate) fn finish(&self, conn: &Conn, cause: DownCause) {
         self.registry.leave(conn, cause, &self.collector);
+        self.guard.leave(conn.peer.ip());
         metrics::counter!(names::CLOSED, "cause" => cause.as_str()).increment(1);
         if let Some(who) = conn.who() {
             tracing::info!(pile = %who.code, epoch = who.epoch, %cause, "pile disconnected");

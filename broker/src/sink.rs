@@ -124,6 +124,10 @@ pub enum DownCause {
     WriteTimeout,
     /// A frame of it could not be stored in time; it sends it again on its next connection.
     StoreTimeout,
+    /// Its certificate was revoked.
+    Revoked,
+    /// Packets that have come in part took too much memory, and it brought the next one.
+    Memory,
     /// The hub goes down.
     Shutdown,
     /// It never said who it is. Never in a [`LinkEvent`].
@@ -134,7 +138,7 @@ pub enum DownCause {
 
 impl DownCause {
     /// All causes; the place in this list is the number a cause has inside the gate.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Disconnect,
         Self::Closed,
         Self::KeepAlive,
@@ -146,6 +150,8 @@ impl DownCause {
         Self::TooLong,
         Self::WriteTimeout,
         Self::StoreTimeout,
+        Self::Revoked,
+        Self::Memory,
         Self::Shutdown,
         Self::ConnectTimeout,
         Self::Refused,
@@ -166,6 +172,8 @@ impl DownCause {
             Self::TooLong => "too_long",
             Self::WriteTimeout => "write_timeout",
             Self::StoreTimeout => "store_timeout",
+            Self::Revoked => "revoked",
+            Self::Memory => "memory",
             Self::Shutdown => "shutdown",
             Self::ConnectTimeout => "connect_timeout",
             Self::Refused => "refused",

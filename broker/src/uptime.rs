@@ -23,6 +23,11 @@ impl Uptime {
         self.0
     }
 
+    /// So much later.
+    pub(crate) fn plus(self, later: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(later.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// Whether `limit` or more has passed since `earlier`.
     pub(crate) fn passed(self, earlier: Self, limit: Duration) -> bool {
         u128::from(self.0.saturating_sub(earlier.0)) >= limit.as_millis()

@@ -355,6 +355,7 @@ fn reasons_have_stable_codes() {
             "UNKNOWN_ORDER",
             "FOREIGN_ORDER",
             "CONFLICTING_RECORD",
+            "RETAINED",
         ]
     );
     let unknown = UpTopic::parse("pile/P1/selfie").unwrap_err();

@@ -1,11 +1,18 @@
 //! The command line [CONTRACT 5] and the exit codes: 0 good, 1 failed, 2 usage, 78 refused configuration.
 
-use std::{fmt, io::Write, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    fmt,
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
     audit_cmd,
+    cert_cmd::{self, CertCommand},
     config::{self, Config},
     demo, doctor,
     http::auth::Role,
@@ -24,10 +31,10 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Where {
     /// Configuration file (TOML); without one the built-in defaults hold.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// Directory of the store and of generated keys; wins over `store.data_dir`.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
 }
 
@@ -67,6 +74,13 @@ enum Command {
     Doctor {
         #[command(flatten)]
         place: Where,
+    },
+    /// Make and revoke certificates for the hub and for piles.
+    Cert {
+        #[command(flatten)]
+        place: Where,
+        #[command(subcommand)]
+        what: CertCommand,
     },
     /// Look at the configuration.
     Config {
@@ -129,6 +143,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Token { place, role, sub, ttl } => token::run(&load(&place)?, role, &sub, ttl),
         Command::Audit { place } => audit_cmd::run(&supported(load(&place)?)?),
         Command::Doctor { place } => doctor::run(&load(&place)?),
+        Command::Cert { place, what } => cert_cmd::run(&what, Path::new(&load(&place)?.store.data_dir)),
         Command::Config { what: ConfigCommand::Show { place } } => print(&config::masked_toml(&load(&place)?)),
     }
 }
@@ -150,12 +165,9 @@ fn load(place: &Where) -> Result<Config, Failure> {
 
 /// What the configuration knows and this build does not have.
 fn supported(config: Config) -> Result<Config, Failure> {
-    let missing = if config.store.engine == "cql" {
-        "store.engine = \"cql\": this build has the embedded engine only; use \"sqlite\""
-    } else if !config.mqtt.tls_listen.is_empty() {
-        "mqtt.tls_listen: this build serves chargers without TLS only; leave it empty and put a TLS proxy in front"
-    } else {
-        return Ok(config);
-    };
-    Err(Failure::Refused(missing.to_owned()))
+    if config.store.engine == "cql" {
+        let missing = "store.engine = \"cql\": this build has the embedded engine only; use \"sqlite\"";
+        return Err(Failure::Refused(missing.to_owned()));
+    }
+    Ok(config)
 }

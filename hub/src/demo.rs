@@ -79,6 +79,7 @@ async fn demo(mut config: Config) -> anyhow::Result<()> {
         wall: Arc::new(SystemClock::default()),
         time_factor: SPEED,
         mqtt: Some(mqtt),
+        mqtts: None,
         metrics: metrics::install()?,
     };
     let hub = start(&http, &limits, setup).await?;

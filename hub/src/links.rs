@@ -2,7 +2,7 @@
 //!
 //! [`ToActors`] carries frames up, [`ToPiles`] carries commands and acknowledgements down.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actors::{
     Handle,
@@ -17,6 +17,10 @@ use domain::{
 };
 use parking_lot::Mutex;
 use store::telemetry::Quarantined;
+
+/// How long a message that does not expire is kept for a pile that went away: by then what is still needed has been sent
+/// again.
+const KEPT: Duration = Duration::from_secs(3_600);
 
 /// The connection a pile has, by number.
 type Epochs = Arc<Mutex<HashMap<PileNo, u32>>>;
@@ -100,8 +104,8 @@ impl ToPiles {
         Self { outbound, acks, epochs: Epochs::default() }
     }
 
-    fn send(&self, pile_no: PileNo, code: &PileCode, topic: DownTopic, payload: Vec<u8>) -> bool {
-        match self.outbound.send(pile_no, topic, Bytes::from(payload), true) {
+    fn send(&self, pile_no: PileNo, code: &PileCode, topic: DownTopic, payload: Vec<u8>, keep: Duration) -> bool {
+        match self.outbound.send_for(pile_no, topic, Bytes::from(payload), true, keep) {
             Ok(()) => true,
             Err(error) => {
                 tracing::debug!(pile = %code, topic = topic.as_str(), %error, "not sent");
@@ -113,7 +117,9 @@ impl ToPiles {
 
 impl PileLink for ToPiles {
     fn send_command(&self, pile_no: PileNo, code: &PileCode, command: &Command, now: Timestamp) -> bool {
-        self.send(pile_no, code, DownTopic::Command, encode_command(command, code, now))
+        let left = command.expires_at.and_then(|at| u64::try_from(at.since(now).0).ok()).filter(|ms| *ms > 0);
+        let keep = left.map_or(KEPT, Duration::from_millis);
+        self.send(pile_no, code, DownTopic::Command, encode_command(command, code, now), keep)
     }
 
     fn send_record_ack(
@@ -125,7 +131,7 @@ impl PileLink for ToPiles {
         result: RecordAckResult,
         now: Timestamp,
     ) -> bool {
-        self.send(pile_no, code, DownTopic::RecordAck, encode_record_ack(order_no, seq, result, now))
+        self.send(pile_no, code, DownTopic::RecordAck, encode_record_ack(order_no, seq, result, now), KEPT)
     }
 
     fn stored(&self, tokens: &mut Vec<AckToken>) {

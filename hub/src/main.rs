@@ -1,6 +1,7 @@
 //! `pilehub`: a realtime hub for EV charging piles. This file reads the command line and turns outcomes into exit codes.
 
 mod audit_cmd;
+mod cert_cmd;
 mod cli;
 mod clock;
 mod config;
@@ -18,6 +19,7 @@ mod pages;
 mod ready;
 mod serve;
 mod token;
+mod trail;
 mod view;
 mod wiring;
 

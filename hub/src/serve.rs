@@ -3,12 +3,14 @@
 use std::{
     future::Future,
     net::{SocketAddr, TcpListener as StdListener},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context;
 use axum::Router;
+use broker::{Tls, TlsFiles};
 use tokio::{
     net::{TcpListener, TcpSocket},
     signal::unix::{SignalKind, signal},
@@ -19,7 +21,7 @@ use tokio::{
 use crate::{
     cli::{Failure, print},
     clock::SystemClock,
-    config::{Config, Limits},
+    config::{self, Config, Limits},
     http::{
         health,
         listener::{Door, Peer},
@@ -29,6 +31,17 @@ use crate::{
     logging, metrics,
     wiring::{Hub, Setup},
 };
+
+/// Where the certificates of the TLS door are.
+pub(crate) fn tls_files(mqtt: &config::Mqtt) -> TlsFiles {
+    let path = |text: &str| (!text.is_empty()).then(|| PathBuf::from(text));
+    TlsFiles {
+        cert: PathBuf::from(&mqtt.tls_cert),
+        key: PathBuf::from(&mqtt.tls_key),
+        client_ca: path(&mqtt.client_ca),
+        revoked: path(&mqtt.revoked),
+    }
+}
 
 /// Runs until Ctrl-C or SIGTERM.
 pub(crate) fn run(config: Config) -> Result<(), Failure> {
@@ -49,7 +62,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         "" => None,
         address => Some(bind(address, "mqtt.listen").await?),
     };
-    say_where(&http, mqtt.as_ref())?;
+    let mqtts = match config.mqtt.tls_listen.as_str() {
+        "" => None,
+        address => Some((bind(address, "mqtt.tls_listen").await?, Tls::open(tls_files(&config.mqtt))?)),
+    };
+    say_where(&http, mqtt.as_ref(), mqtts.as_ref().map(|(listener, _)| listener))?;
     let limits = config.limits.clone();
     let clock = Arc::new(SystemClock::default());
     let setup = Setup {
@@ -59,6 +76,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         wall: clock,
         time_factor: 1,
         mqtt,
+        mqtts,
         metrics: metrics::install()?,
     };
     let hub = start(&http, &limits, setup).await?;
@@ -152,12 +170,16 @@ pub(crate) async fn bind(address: &str, key: &str) -> anyhow::Result<StdListener
 }
 
 /// One line for people and scripts: with port 0 nobody else knows where the hub listens.
-fn say_where(http: &StdListener, mqtt: Option<&StdListener>) -> anyhow::Result<()> {
+fn say_where(http: &StdListener, mqtt: Option<&StdListener>, mqtts: Option<&StdListener>) -> anyhow::Result<()> {
     let mqtt = match mqtt {
         Some(listener) => format!("mqtt://{}", listener.local_addr()?),
         None => "off".to_owned(),
     };
-    let line = format!("pilehub http=http://{} mqtt={mqtt}\n", http.local_addr()?);
+    let mqtts = match mqtts {
+        Some(listener) => format!(" mqtts=mqtts://{}", listener.local_addr()?),
+        None => String::new(),
+    };
+    let line = format!("pilehub http=http://{} mqtt={mqtt}{mqtts}\n", http.local_addr()?);
     say(&line)
 }
 

@@ -11,20 +11,18 @@ use actors::{
 };
 use anyhow::Context;
 use axum::Router;
-use broker::{Attempt, Gate, GateConfig, Identities, Identity, Pacing};
-use domain::{Clock, Fen, Millis, UserId};
+use broker::{Gate, GateConfig, GateLimits, Identities, Identity, Pacing, Tls};
+use domain::{Clock, Fen, Millis};
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde_json::json;
 use settlement::settle::MoneyRules;
 use store::{
-    money::{Commit, CommitOutcome, Money, Write},
-    registry::AuditRow,
     sqlite::{self, SqliteStore},
     telemetry::Telemetry,
 };
 use tokio::{
     net::TcpListener,
-    sync::{mpsc, oneshot},
+    runtime::{Builder, Runtime},
+    sync::oneshot,
     task::JoinHandle,
     time::timeout,
 };
@@ -38,6 +36,7 @@ use crate::{
     live::{self, Door, Live, SeatLimits, Settings},
     pages,
     ready::Readiness,
+    trail,
 };
 
 /// What a hub is made from.
@@ -53,6 +52,8 @@ pub(crate) struct Setup {
     pub(crate) time_factor: u32,
     /// Where chargers connect; `None`: nowhere.
     pub(crate) mqtt: Option<StdListener>,
+    /// Where chargers connect over TLS; `None`: nowhere.
+    pub(crate) mqtts: Option<(StdListener, Tls)>,
     pub(crate) metrics: PrometheusHandle,
 }
 
@@ -66,13 +67,14 @@ pub(crate) struct Hub {
     gate_run: JoinHandle<()>,
     beside: Vec<JoinHandle<()>>,
     hot: HotThread,
+    hands: Option<Runtime>,
     store: Arc<SqliteStore>,
 }
 
 impl Hub {
     /// Opens the store, recovers open orders, opens the gate.
     pub(crate) async fn start(setup: Setup) -> anyhow::Result<Self> {
-        let Setup { config, keys, clock, wall, time_factor, mqtt, metrics } = setup;
+        let Setup { config, keys, clock, wall, time_factor, mqtt, mqtts, metrics } = setup;
         let identities = Arc::new(Identities::new(&keys.master));
         let gate = Gate::new(gate_config(&config), Arc::clone(&identities), Arc::clone(&clock));
         let store = open_store(&config, &gate).await?;
@@ -102,8 +104,8 @@ impl Hub {
         let door = Door { live: Arc::clone(&live), world: Arc::new(world) };
         let mut beside = Vec::from(live::spawn(&door));
         let attempts = gate.attempts().context("the gate's attempts are taken once")?;
-        beside.push(tokio::spawn(write_trail(Arc::clone(&money), Arc::clone(&clock), attempts)));
-        listen(mqtt, &gate, &hot, &ready)?;
+        beside.push(tokio::spawn(trail::keep(actors.clone(), Arc::clone(&money), Arc::clone(&clock), attempts)));
+        let hands = listen(mqtt, mqtts, &gate, &hot, &ready)?;
         let tokens = Tokens::new(&keys.jwt);
         let telemetry = store.telemetry();
         let app = App::new(Parts {
@@ -122,7 +124,7 @@ impl Hub {
             ready,
             metrics,
         });
-        Ok(Self { app, door, gate, gate_run, beside, hot, store })
+        Ok(Self { app, door, gate, gate_run, beside, hot, hands, store })
     }
 
     /// Everything the hub answers over HTTP.
@@ -133,12 +135,15 @@ impl Hub {
 
     /// Takes no new work, finishes what is running, closes the store. HTTP should be listening no more.
     pub(crate) async fn stop(self) {
-        let Self { app, door: _, gate, gate_run, beside, hot, store } = self;
+        let Self { app, door: _, gate, gate_run, beside, hot, hands, store } = self;
         let patience = Duration::from_secs(DRAIN_S);
         if timeout(patience, app.calls.drain()).await.is_err() {
             tracing::warn!("some calls did not end in time");
         }
         gate.stop();
+        if let Some(hands) = hands {
+            hands.shutdown_background();
+        }
         if timeout(patience, gate_run).await.is_err() {
             tracing::warn!("the gate did not deliver everything in time; chargers send it again");
         }
@@ -160,6 +165,18 @@ fn gate_config(config: &Config) -> GateConfig {
         connections_max: count(config.limits.mqtt_connections_max),
         strangers_max: count(config.limits.mqtt_strangers_max),
         keep_alive_max: Duration::from_secs(config.limits.mqtt_keep_alive_s_max.into()),
+        limits: GateLimits {
+            sockets_per_address_max: config.limits.mqtt_sockets_per_address_max,
+            connects_per_address_per_min_max: config.limits.mqtt_connects_per_address_per_min_max,
+            connects_per_pile_per_min_max: config.limits.mqtt_connects_per_pile_per_min_max,
+            admissions_per_s_max: config.limits.mqtt_admissions_per_s_max,
+            failures_per_pile_max: config.limits.mqtt_failures_per_pile_max,
+            failures_per_address_max: config.limits.mqtt_failures_per_address_max,
+            handshakes_max: config.limits.mqtt_handshakes_max,
+            frames_per_pile_per_s_max: config.limits.mqtt_frames_per_pile_per_s_max,
+            frames_surplus_per_s_max: config.limits.mqtt_frames_surplus_per_s_max,
+            inbound_bytes_max: count(config.limits.mqtt_inbound_bytes_max),
+        },
         frames_in_flight_max: count(config.limits.mqtt_frames_in_flight_max),
         pacing: Pacing { tick: Duration::from_micros(config.mqtt.tick_us), ..Pacing::default() },
         ..GateConfig::default()
@@ -208,37 +225,41 @@ async fn open_store(config: &Config, gate: &Gate) -> anyhow::Result<Arc<SqliteSt
     Ok(Arc::new(opened?))
 }
 
-fn listen(mqtt: Option<StdListener>, gate: &Gate, hot: &HotThread, ready: &Readiness) -> anyhow::Result<()> {
+/// Opens the doors for chargers. TLS hands are shaken on threads of their own, so that a fleet that comes back at once
+/// holds up neither the hot thread nor HTTP.
+fn listen(
+    mqtt: Option<StdListener>,
+    mqtts: Option<(StdListener, Tls)>,
+    gate: &Gate,
+    hot: &HotThread,
+    ready: &Readiness,
+) -> anyhow::Result<Option<Runtime>> {
     if let Some(listener) = mqtt {
         let _on_hot = hot.handle.enter();
         let listener = TcpListener::from_std(listener).context("cannot listen for chargers")?;
         let gate = gate.clone();
         hot.handle.spawn(async move { gate.listen(listener).await });
     }
+    let hands = mqtts.map(|(listener, tls)| shake_hands(listener, tls, gate, hot)).transpose()?;
     ready.broker_listens();
-    Ok(())
+    Ok(hands)
 }
 
-/// Writes what was tried at the gate into the audit trail.
-async fn write_trail(money: Arc<dyn Money>, clock: Arc<dyn Clock>, mut attempts: mpsc::Receiver<Attempt>) {
-    while let Some(Attempt { pile, peer, what, topic }) = attempts.recv().await {
-        let Ok(actor) = UserId::parse(pile.as_str()) else { continue };
-        let row = AuditRow {
-            at: clock.now(),
-            actor,
-            role: "pile".to_owned(),
-            action: format!("FORBIDDEN_{}", what.to_ascii_uppercase()),
-            target: topic,
-            detail: json!({ "peer": peer.to_string() }).to_string(),
-        };
-        let commit = Commit { writes: vec![Write::Audit(Box::new(row))] };
-        match money.commit(commit).await {
-            CommitOutcome::Applied => {}
-            lost @ (CommitOutcome::Conflict(_) | CommitOutcome::Unavailable(_) | CommitOutcome::Unknown(_)) => {
-                tracing::warn!(?lost, "an audit row could not be written");
-            }
-        }
-    }
+fn shake_hands(listener: StdListener, tls: Tls, gate: &Gate, hot: &HotThread) -> anyhow::Result<Runtime> {
+    let threads = thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
+    let hands = Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("tls")
+        .enable_all()
+        .build()
+        .context("cannot start the threads for TLS")?;
+    let (gate, hot) = (gate.clone(), hot.handle.clone());
+    let listener = {
+        let _on_hands = hands.enter();
+        TcpListener::from_std(listener).context("cannot listen for chargers over TLS")?
+    };
+    hands.spawn(async move { gate.listen_tls(listener, tls, hot).await });
+    Ok(hands)
 }
 
 /// The thread of the gate and of the actors of piles and sessions.

@@ -15,6 +15,7 @@ use domain::{
 };
 
 use crate::{
+    acl,
     mqtt::{
         read::{Connect, Login, Packet, Publish},
         write::ConnectCode,
@@ -47,10 +48,13 @@ pub(crate) enum Action<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Claim<'a> {
     pub(crate) code: &'a str,
-    pub(crate) password: &'a [u8],
+    /// None is needed by who has shown a certificate.
+    pub(crate) password: Option<&'a [u8]>,
     /// Seconds; 0 = none.
     pub(crate) keep_alive_s: u16,
     pub(crate) has_will: bool,
+    /// What it subscribed to, and what is sent meanwhile, is to be forgotten when it goes.
+    pub(crate) clean_session: bool,
 }
 
 /// A frame on one of the pile's own topics.
@@ -59,6 +63,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) topic: UpTopic,
     /// For QoS 1.
     pub(crate) packet_id: Option<u16>,
+    /// It asked to be kept for subscribers to come, which nobody here does: quarantined for that reason.
+    pub(crate) retain: bool,
     pub(crate) payload: &'a [u8],
     pub(crate) payload_len: usize,
 }
@@ -69,6 +75,8 @@ pub(crate) enum Forbidden<'a> {
     Publish(&'a str),
     Subscribe(&'a str),
     Will(&'a str),
+    /// On its own topic, but with QoS 2, which is not offered.
+    QosTwo(&'a str),
 }
 
 impl<'a> Forbidden<'a> {
@@ -77,12 +85,13 @@ impl<'a> Forbidden<'a> {
             Self::Publish(_) => "publish",
             Self::Subscribe(_) => "subscribe",
             Self::Will(_) => "will",
+            Self::QosTwo(_) => "qos_2",
         }
     }
 
     pub(crate) const fn topic(self) -> &'a str {
         match self {
-            Self::Publish(topic) | Self::Subscribe(topic) | Self::Will(topic) => topic,
+            Self::Publish(topic) | Self::Subscribe(topic) | Self::Will(topic) | Self::QosTwo(topic) => topic,
         }
     }
 }
@@ -119,7 +128,7 @@ impl Machine {
             Packet::PubAck(packet_id) => Action::Acknowledged(packet_id),
             Packet::Subscribe { packet_id, filters } => {
                 let wish = |(filter, qos): (&'a str, u8)| {
-                    let topic = DownTopic::of_filter(filter, code);
+                    let topic = acl::subscribe(code, filter);
                     if topic.is_none() {
                         forbidden(Forbidden::Subscribe(filter));
                     }
@@ -128,7 +137,7 @@ impl Machine {
                 Action::Subscribe { packet_id, wishes: filters.into_iter().map(wish).collect() }
             }
             Packet::Unsubscribe { packet_id, filters } => {
-                let topics = filters.into_iter().filter_map(|filter| DownTopic::of_filter(filter, code)).collect();
+                let topics = filters.into_iter().filter_map(|filter| acl::subscribe(code, filter)).collect();
                 Action::Unsubscribe { packet_id, topics }
             }
             Packet::PingReq => Action::Pong,
@@ -142,44 +151,37 @@ fn claim<'a>(login: &Login<'a>, mut forbidden: impl FnMut(Forbidden<'a>)) -> Act
     if PileCode::parse(login.client_id).is_err() {
         return Action::Refuse(ConnectCode::IdentifierRejected);
     }
-    let (Some(username), Some(password)) = (login.username, login.password) else {
-        return Action::Refuse(ConnectCode::BadCredentials);
-    };
-    if username != login.client_id {
+    if login.username.is_some_and(|username| username != login.client_id) {
         return Action::Refuse(ConnectCode::NotAuthorized);
     }
     if let Some(topic) = login.will_topic
-        && !is_own(topic, login.client_id)
+        && acl::publish(login.client_id, topic).is_none()
     {
         forbidden(Forbidden::Will(topic));
         return Action::Refuse(ConnectCode::NotAuthorized);
     }
     Action::Examine(Claim {
         code: login.client_id,
-        password,
+        password: login.username.and(login.password),
         keep_alive_s: login.keep_alive_s,
         has_will: login.will_topic.is_some(),
+        clean_session: login.clean_session,
     })
 }
 
-fn is_own(topic: &str, code: &str) -> bool {
-    UpTopic::parse(topic).is_ok_and(|(whose, _)| whose == code)
-}
-
 fn frame<'a>(publish: &Publish<'a>, code: &str, mut forbidden: impl FnMut(Forbidden<'a>)) -> Action<'a> {
-    let topic = match UpTopic::parse(publish.topic) {
-        Ok((whose, topic)) if whose == code => topic,
-        Ok(_) | Err(_) => {
-            forbidden(Forbidden::Publish(publish.topic));
-            return Action::Close(DownCause::Forbidden);
-        }
+    let Some(topic) = acl::publish(code, publish.topic) else {
+        forbidden(Forbidden::Publish(publish.topic));
+        return Action::Close(DownCause::Forbidden);
     };
     if publish.qos > 1 {
+        forbidden(Forbidden::QosTwo(publish.topic));
         return Action::Close(DownCause::QosTwo);
     }
     Action::Frame(Frame {
         topic,
         packet_id: (publish.qos == 1).then_some(publish.packet_id),
+        retain: publish.retain,
         payload: publish.payload,
         payload_len: publish.payload_len,
     })
@@ -190,7 +192,14 @@ mod tests {
     use super::*;
 
     fn login() -> Login<'static> {
-        Login { client_id: "P1", username: Some("P1"), password: Some(b"s"), will_topic: None, keep_alive_s: 30 }
+        Login {
+            client_id: "P1",
+            username: Some("P1"),
+            password: Some(b"s"),
+            will_topic: None,
+            keep_alive_s: 30,
+            clean_session: true,
+        }
     }
 
     fn known() -> Machine {
@@ -201,7 +210,7 @@ mod tests {
 
     fn publish(topic: &str, qos: u8) -> Packet<'_> {
         let packet_id = if qos == 0 { 0 } else { 9 };
-        Packet::Publish(Publish { topic, qos, packet_id, payload: b"{}", payload_len: 2 })
+        Packet::Publish(Publish { topic, qos, retain: false, packet_id, payload: b"{}", payload_len: 2 })
     }
 
     /// The action, and what was forbidden on the way.
@@ -214,20 +223,19 @@ mod tests {
     #[test]
     fn a_claim_is_examined_only_when_it_can_be_true() {
         let refuse = Action::Refuse;
+        let claim = |password, has_will| {
+            Action::Examine(Claim { code: "P1", password, keep_alive_s: 30, has_will, clean_session: true })
+        };
         let cases: [(Login<'_>, Action<'_>, &[&str]); 9] = [
             (Login { client_id: "", ..login() }, refuse(ConnectCode::IdentifierRejected), &[]),
             (Login { client_id: "a/b", ..login() }, refuse(ConnectCode::IdentifierRejected), &[]),
             (Login { client_id: "桩", ..login() }, refuse(ConnectCode::IdentifierRejected), &[]),
-            (Login { username: None, ..login() }, refuse(ConnectCode::BadCredentials), &[]),
-            (Login { password: None, ..login() }, refuse(ConnectCode::BadCredentials), &[]),
+            (Login { username: None, ..login() }, claim(None, false), &[]),
+            (Login { password: None, ..login() }, claim(None, false), &[]),
             (Login { username: Some("P2"), ..login() }, refuse(ConnectCode::NotAuthorized), &[]),
             (Login { will_topic: Some("pile/P2/event"), ..login() }, refuse(ConnectCode::NotAuthorized), &["will"]),
             (Login { will_topic: Some("pile/P1/command"), ..login() }, refuse(ConnectCode::NotAuthorized), &["will"]),
-            (
-                Login { will_topic: Some("pile/P1/event"), ..login() },
-                Action::Examine(Claim { code: "P1", password: b"s", keep_alive_s: 30, has_will: true }),
-                &[],
-            ),
+            (Login { will_topic: Some("pile/P1/event"), ..login() }, claim(Some(b"s"), true), &[]),
         ];
         for (login, action, forbidden) in cases {
             let packet = Packet::Connect(Connect::V4(login.clone()));
@@ -259,10 +267,11 @@ mod tests {
         for topic in UpTopic::ALL {
             let text = topic.topic(&PileCode::parse("P1").unwrap());
             for qos in 0..=1 {
-                let frame = Frame { topic, packet_id: (qos == 1).then_some(9), payload: b"{}", payload_len: 2 };
+                let packet_id = (qos == 1).then_some(9);
+                let frame = Frame { topic, packet_id, retain: false, payload: b"{}", payload_len: 2 };
                 assert_eq!(handled(&known(), publish(&text, qos)), (Action::Frame(frame), vec![]));
             }
-            assert_eq!(handled(&known(), publish(&text, 2)).0, Action::Close(DownCause::QosTwo));
+            assert_eq!(handled(&known(), publish(&text, 2)), (Action::Close(DownCause::QosTwo), vec!["qos_2"]));
         }
         for topic in
             ["pile/P2/heartbeat", "pile/P1/command", "pile/P1/record/ack", "pile/P1/x", "$SYS/x", "", "pile/+/event"]

@@ -35,8 +35,9 @@ use crate::{
         ATTEMPTS_PER_CONNECTION_MAX, CONNECT_WITHIN, LINGER, STORE_WITHIN, UNACKED_PER_CONNECTION_MAX,
         UNWRITTEN_LEN_MAX, WRITE_WITHIN,
     },
-    mqtt::write::{self, SUBSCRIBE_REFUSED},
+    mqtt::write::{self, ConnectCode, SUBSCRIBE_REFUSED},
     sink::DownCause,
+    tls::PileCert,
     uptime::Uptime,
 };
 
@@ -53,6 +54,8 @@ pub(crate) struct Conn {
     /// Since when it is open.
     since: Uptime,
     tcp: Option<Arc<TcpStream>>,
+    /// What its certificate says, if it showed one that is good.
+    pub(crate) cert: Option<Box<PileCert>>,
     who: OnceLock<Who>,
     /// When its last bytes came, as [`Uptime`].
     heard: AtomicU64,
@@ -70,6 +73,8 @@ pub(crate) struct Who {
     /// Silence after which it is closed: 1.5 times what it asked for.
     pub(crate) silence_max: Duration,
     pub(crate) has_will: bool,
+    /// What it subscribed to and has not acknowledged is kept for its next connection.
+    pub(crate) keeps_session: bool,
 }
 
 #[derive(Debug, Default)]
@@ -84,6 +89,8 @@ struct State {
     unflushed: bool,
     /// Since when `out` waits without a byte being taken.
     stuck: Option<Uptime>,
+    /// It sent more than its share: it is not read before then.
+    throttled: Option<Uptime>,
     /// The task does not read because too much waits to be acknowledged or written.
     full: bool,
     acks: AckQueue,
@@ -109,11 +116,17 @@ impl Conn {
             peer,
             since: now,
             tcp,
+            cert: None,
             who: OnceLock::new(),
             heard: AtomicU64::new(now.as_millis()),
             attempts: AtomicU32::new(0),
             state: Mutex::default(),
         }
+    }
+
+    /// The same, of somebody who showed a certificate.
+    pub(crate) fn with(self, cert: Option<Box<PileCert>>) -> Self {
+        Self { cert, ..self }
     }
 
     /// Notes that it tried what it must not; whether that is worth a row in the audit trail.
@@ -130,6 +143,27 @@ impl Conn {
     pub(crate) fn admit(&self, who: Who) {
         // A second CONNECT closes the connection before it could come here.
         let _ = self.who.set(who);
+    }
+
+    /// Answers that it is let in; with the session of an earlier connection it goes on where that one ended.
+    pub(crate) fn accept(&self, session: Option<Box<Outbox>>, now: Uptime) {
+        let mut state = self.state.lock();
+        write::connack(&mut state.out, ConnectCode::Accepted, session.is_some());
+        if let Some(session) = session {
+            let since = std::mem::take(&mut state.outbox);
+            state.outbox = session.resume(since, now);
+        }
+        self.release(&mut state, now);
+    }
+
+    /// What the pile subscribed to, and what it has not acknowledged.
+    pub(crate) fn take_session(&self) -> Box<Outbox> {
+        Box::new(std::mem::take(&mut self.state.lock().outbox))
+    }
+
+    /// Is not read before then.
+    pub(crate) fn throttle(&self, until: Uptime) {
+        self.state.lock().throttled = Some(until);
     }
 
     /// Bytes came. Only this, never anything sent, counts as life [MQTT-3.1.2-24].
@@ -230,8 +264,11 @@ impl Conn {
         let Some(who) = self.who.get() else {
             return (!unread && now.passed(self.since, CONNECT_WITHIN)).then_some(DownCause::ConnectTimeout);
         };
-        if unread || state.full {
+        if unread || state.full || state.throttled.is_some() {
             self.heard(now);
+        }
+        if state.throttled.is_some_and(|until| now >= until) {
+            state.wake();
         }
         self.release(&mut state, now);
         self.write(&mut state, now);
@@ -267,6 +304,10 @@ impl Conn {
             }
         }
         state.full = state.out.len() >= UNWRITTEN_LEN_MAX || state.acks.len() >= UNACKED_PER_CONNECTION_MAX;
+        if state.throttled.is_some_and(|until| now < until) {
+            return Turn::Wait;
+        }
+        state.throttled = None;
         if state.full { Turn::Wait } else { Turn::Read { refused: state.refused.is_some() } }
     }
 

@@ -1,7 +1,8 @@
 //! What still has to go to one pile: held until it subscribes, and until it acknowledged enough of what it got.
 //!
-//! Nothing is sent twice from here and nothing outlives the connection: the actors send a command again until the
-//! pile answers it. Pure: no clock, no socket.
+//! Within a connection nothing is sent twice: the actors send a command again until the pile answers it. A pile that
+//! asked for it (clean session 0) finds on its next connection what it had subscribed to, and what it had not
+//! acknowledged, once more and under the same packet id [MQTT-4.4.0-1]. Pure: no clock, no socket.
 
 use std::collections::VecDeque;
 
@@ -12,7 +13,7 @@ use crate::{
     limits::{
         OUTBOUND_ACK_WITHIN, OUTBOUND_INFLIGHT_MAX, OUTBOUND_QUEUE_BYTES_MAX, OUTBOUND_QUEUE_LEN_MAX, UNWRITTEN_LEN_MAX,
     },
-    mqtt::write,
+    mqtt::write::{self, Sending},
     uptime::Uptime,
 };
 
@@ -23,11 +24,23 @@ pub(crate) struct Message {
     pub(crate) payload: Bytes,
     /// QoS 1, if the pile subscribed with it.
     pub(crate) at_least_once: bool,
+    /// From then on it is of no use to the pile and is not sent any more.
+    pub(crate) until: Uptime,
 }
 
 /// No room: nothing was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Full;
+
+/// A message the pile has not acknowledged.
+#[derive(Debug)]
+struct Sent {
+    id: u16,
+    since: Uptime,
+    message: Message,
+    /// It was sent on an earlier connection and must be sent again on this one.
+    again: bool,
+}
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -37,8 +50,8 @@ pub(crate) struct Outbox {
     record_ack: Option<u8>,
     queue: VecDeque<Message>,
     queue_bytes: usize,
-    /// Packet ids the pile has not acknowledged, oldest first.
-    unacknowledged: VecDeque<(u16, Uptime)>,
+    /// Oldest first.
+    unacknowledged: VecDeque<Sent>,
     last_id: u16,
 }
 
@@ -68,31 +81,73 @@ impl Outbox {
 
     /// The pile has a message. An id that was not waited for changes nothing.
     pub(crate) fn acknowledged(&mut self, packet_id: u16) {
-        self.unacknowledged.retain(|(id, _)| *id != packet_id);
+        self.unacknowledged.retain(|sent| sent.id != packet_id);
+    }
+
+    /// The pile is back with its session: what it was sent and did not acknowledge goes first, then what waited, then
+    /// what `since` the connection began was pushed.
+    pub(crate) fn resume(mut self, since: Self, now: Uptime) -> Self {
+        self.unacknowledged.retain(|sent| sent.message.until > now);
+        for sent in &mut self.unacknowledged {
+            sent.again = true;
+            sent.since = now;
+        }
+        for message in since.queue {
+            // Both halves were bounded; what does not fit into one is not taken, and its sender sends it again.
+            let _ = self.push(message);
+        }
+        self
+    }
+
+    /// Only what the pile subscribed to: what is kept when there is no room for more.
+    pub(crate) fn subscriptions_only(self) -> Self {
+        Self { command: self.command, record_ack: self.record_ack, ..Self::default() }
+    }
+
+    /// Bytes of the messages in it.
+    pub(crate) fn bytes(&self) -> usize {
+        self.queue_bytes + self.unacknowledged.iter().map(|sent| sent.message.payload.len()).sum::<usize>()
     }
 
     /// Appends what may leave. Order is kept within a topic.
     pub(crate) fn release(&mut self, code: &str, now: Uptime, out: &mut Vec<u8>) {
-        while self.unacknowledged.front().is_some_and(|(_, since)| now.passed(*since, OUTBOUND_ACK_WITHIN)) {
+        for sent in self.unacknowledged.iter_mut().filter(|sent| sent.again) {
+            sent.again = false;
+            let Message { topic, payload, .. } = &sent.message;
+            write::publish(out, code, topic.as_str(), Sending::Again(sent.id), payload);
+        }
+        while self.unacknowledged.front().is_some_and(|sent| now.passed(sent.since, OUTBOUND_ACK_WITHIN)) {
             self.unacknowledged.pop_front();
         }
         let mut at = 0;
         while let Some(message) = self.queue.get(at) {
-            let Some(granted) = *self.granted(message.topic) else {
+            let (topic, len, at_least_once) = (message.topic, message.payload.len(), message.at_least_once);
+            if message.until <= now {
+                self.take(at);
+                continue;
+            }
+            let Some(granted) = *self.granted(topic) else {
                 at += 1;
                 continue;
             };
-            let Some(message) = self.queue.get(at) else { break };
-            let acknowledged = message.at_least_once && granted == 1;
+            let acknowledged = at_least_once && granted == 1;
             let full = acknowledged && self.unacknowledged.len() >= OUTBOUND_INFLIGHT_MAX;
-            if full || out.len().saturating_add(message.payload.len()) > UNWRITTEN_LEN_MAX {
+            if full || out.len().saturating_add(len) > UNWRITTEN_LEN_MAX {
                 break;
             }
-            let Some(message) = self.queue.remove(at) else { break };
-            self.queue_bytes = self.queue_bytes.saturating_sub(message.payload.len());
-            let id = acknowledged.then(|| self.next_id(now));
-            write::publish(out, code, message.topic.as_str(), id, &message.payload);
+            let Some(message) = self.take(at) else { break };
+            let sending = if acknowledged { Sending::AtLeastOnce(self.next_id()) } else { Sending::AtMostOnce };
+            write::publish(out, code, topic.as_str(), sending, &message.payload);
+            if let Sending::AtLeastOnce(id) = sending {
+                self.unacknowledged.push_back(Sent { id, since: now, message, again: false });
+            }
         }
+    }
+
+    fn take(&mut self, at: usize) -> Option<Message> {
+        let message = self.queue.remove(at)?;
+        self.queue_bytes = self.queue_bytes.saturating_sub(message.payload.len());
+        Some(message)
     }
 
     fn granted(&mut self, topic: DownTopic) -> &mut Option<u8> {
@@ -103,12 +158,11 @@ impl Outbox {
     }
 
     /// The next id that is not in use, never 0.
-    fn next_id(&mut self, now: Uptime) -> u16 {
+    fn next_id(&mut self) -> u16 {
         loop {
             self.last_id = self.last_id.wrapping_add(1);
             let id = self.last_id;
-            if id != 0 && self.unacknowledged.iter().all(|(used, _)| *used != id) {
-                self.unacknowledged.push_back((id, now));
+            if id != 0 && self.unacknowledged.iter().all(|sent| sent.id != id) {
                 return id;
             }
         }
@@ -117,19 +171,26 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use bytes::BytesMut;
+
     use super::*;
 
     const NOW: Uptime = Uptime::ZERO;
 
     fn message(topic: DownTopic, text: &str) -> Message {
-        Message { topic, payload: Bytes::copy_from_slice(text.as_bytes()), at_least_once: true }
+        Message {
+            topic,
+            payload: Bytes::copy_from_slice(text.as_bytes()),
+            at_least_once: true,
+            until: Uptime::from_millis(3_600_000),
+        }
     }
 
     /// (topic, packet id or 0, payload) of each message released.
     fn released(outbox: &mut Outbox, now: Uptime) -> Vec<(String, u16, String)> {
         let mut out = Vec::new();
         outbox.release("P1", now, &mut out);
-        let mut left = bytes::BytesMut::from(&out[..]);
+        let mut left = BytesMut::from(&out[..]);
         let mut seen = Vec::new();
         while let Ok(rumqttc::Packet::Publish(publish)) = rumqttc::Packet::read(&mut left, usize::MAX) {
             seen.push((publish.topic, publish.pkid, String::from_utf8(publish.payload.to_vec()).unwrap()));
@@ -193,12 +254,58 @@ mod tests {
     #[test]
     fn packet_ids_wrap_past_zero_and_past_ids_in_use() {
         let mut outbox = Outbox { last_id: u16::MAX - 1, ..Outbox::default() };
-        outbox.unacknowledged.push_back((1, NOW));
+        outbox.unacknowledged.push_back(Sent {
+            id: 1,
+            since: NOW,
+            message: message(DownTopic::Command, "x"),
+            again: false,
+        });
         outbox.subscribed(DownTopic::Command, 1);
         for _ in 0..3 {
             outbox.push(message(DownTopic::Command, "x")).unwrap();
         }
         let ids: Vec<u16> = released(&mut outbox, NOW).into_iter().map(|(_, id, _)| id).collect();
         assert_eq!(ids, [u16::MAX, 2, 3]);
+    }
+
+    #[test]
+    fn a_resumed_session_sends_again_what_was_not_acknowledged_and_then_what_waited() {
+        let mut outbox = Outbox::default();
+        outbox.subscribed(DownTopic::Command, 1);
+        for text in ["one", "two"] {
+            outbox.push(message(DownTopic::Command, text)).unwrap();
+        }
+        assert_eq!(released(&mut outbox, NOW).len(), 2);
+        outbox.acknowledged(1);
+        outbox.push(message(DownTopic::RecordAck, "held")).unwrap();
+        let mut since = Outbox::default();
+        since.push(message(DownTopic::Command, "three")).unwrap();
+        let mut back = outbox.resume(since, Uptime::from_millis(1_000_000));
+        let mut out = Vec::new();
+        back.release("P1", Uptime::from_millis(1_000_000), &mut out);
+        assert_eq!(out[0], 0x3a, "QoS 1, duplicate");
+        back.subscribed(DownTopic::RecordAck, 0);
+        let mut all = BytesMut::from(&out[..]);
+        let mut seen = Vec::new();
+        while let Ok(rumqttc::Packet::Publish(publish)) = rumqttc::Packet::read(&mut all, usize::MAX) {
+            seen.push((publish.dup, publish.pkid, String::from_utf8(publish.payload.to_vec()).unwrap()));
+        }
+        assert_eq!(seen, [(true, 2, "two".to_owned()), (false, 3, "three".to_owned())]);
+        assert_eq!(released(&mut back, Uptime::from_millis(1_000_000)).len(), 1, "what was held for its subscribe");
+        assert_eq!(back.subscriptions_only().bytes(), 0);
+    }
+
+    #[test]
+    fn what_has_expired_is_not_sent_any_more() {
+        let mut outbox = Outbox::default();
+        outbox.subscribed(DownTopic::Command, 1);
+        outbox.push(message(DownTopic::Command, "sent")).unwrap();
+        assert_eq!(released(&mut outbox, NOW).len(), 1);
+        outbox.push(Message { until: Uptime::from_millis(5), ..message(DownTopic::Command, "stale") }).unwrap();
+        outbox.push(Message { until: Uptime::from_millis(9), ..message(DownTopic::Command, "fresh") }).unwrap();
+        let fresh = released(&mut outbox, Uptime::from_millis(5));
+        assert_eq!(fresh.into_iter().map(|(_, _, text)| text).collect::<Vec<_>>(), ["fresh"]);
+        let mut late = outbox.resume(Outbox::default(), Uptime::from_millis(3_600_000));
+        assert_eq!(released(&mut late, Uptime::from_millis(3_600_000)), []);
     }
 }

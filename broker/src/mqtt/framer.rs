@@ -79,6 +79,11 @@ impl Framer {
         !self.part.is_empty()
     }
 
+    /// Bytes of memory that a packet takes that came in part.
+    pub(crate) const fn held(&self) -> usize {
+        self.part.capacity()
+    }
+
     /// Takes the next bytes of the stream and hands on each packet that is whole. Stops for good when `packet`
     /// breaks.
     ///

@@ -40,6 +40,7 @@ pub(crate) struct Login<'a> {
     pub(crate) will_topic: Option<&'a str>,
     /// Seconds; 0 = none.
     pub(crate) keep_alive_s: u16,
+    pub(crate) clean_session: bool,
 }
 
 /// PUBLISH, its payload perhaps cut.
@@ -47,6 +48,7 @@ pub(crate) struct Login<'a> {
 pub(crate) struct Publish<'a> {
     pub(crate) topic: &'a str,
     pub(crate) qos: u8,
+    pub(crate) retain: bool,
     /// 0 for QoS 0.
     pub(crate) packet_id: u16,
     /// The payload, or its start when the packet was cut.
@@ -135,10 +137,9 @@ impl<'a> Body<'a> {
         }
         let username = if has(0x80) { Some(self.text()?) } else { None };
         let password = if has(0x40) { Some(self.binary()?) } else { None };
-        Ok(Connect::V4(Login { client_id, username, password, will_topic, keep_alive_s }))
+        Ok(Connect::V4(Login { client_id, username, password, will_topic, keep_alive_s, clean_session: has(0x02) }))
     }
 
-    /// The retain flag is not looked at: nothing a charger says is retained, its last state is the actors' matter.
     fn publish(&mut self, flags: u8, len: usize) -> Result<Publish<'a>, Malformed> {
         let kept = self.0.len();
         let qos = (flags >> 1) & 3;
@@ -148,7 +149,7 @@ impl<'a> Body<'a> {
         let topic = self.text()?;
         let packet_id = if qos == 0 { 0 } else { self.packet_id()? };
         let payload_len = len - (kept - self.0.len());
-        Ok(Publish { topic, qos, packet_id, payload: self.0, payload_len })
+        Ok(Publish { topic, qos, retain: flags & 1 != 0, packet_id, payload: self.0, payload_len })
     }
 
     fn subscriptions(&mut self) -> Result<Vec<(&'a str, u8)>, Malformed> {

@@ -39,9 +39,10 @@ impl ConnectCode {
 /// SUBACK code of a filter that is refused [MQTT-3.9.3-2].
 pub(crate) const SUBSCRIBE_REFUSED: u8 = 0x80;
 
-/// Never with the session-present flag: the gate keeps no session, the actors keep what a pile must still get.
-pub(crate) fn connack(out: &mut Vec<u8>, code: ConnectCode) {
-    out.extend_from_slice(&[0x20, 2, 0, code.byte()]);
+/// A refusal never says that a session is present [MQTT-3.2.2-4].
+pub(crate) fn connack(out: &mut Vec<u8>, code: ConnectCode, session_present: bool) {
+    let flag = u8::from(session_present && code == ConnectCode::Accepted);
+    out.extend_from_slice(&[0x20, 2, flag, code.byte()]);
 }
 
 pub(crate) fn puback(out: &mut Vec<u8>, packet_id: u16) {
@@ -65,13 +66,28 @@ pub(crate) fn pingresp(out: &mut Vec<u8>) {
     out.extend_from_slice(&[0xd0, 0]);
 }
 
-/// A message on `pile/{code}/{topic}`, QoS 1 when it has a packet id. Code and topic are far shorter than the 64 KiB
-/// a topic may have.
-pub(crate) fn publish(out: &mut Vec<u8>, code: &str, topic: &str, packet_id: Option<u16>, payload: &[u8]) {
+/// How a message is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sending {
+    /// QoS 0.
+    AtMostOnce,
+    /// QoS 1, under a packet id.
+    AtLeastOnce(u16),
+    /// QoS 1 once more, under the packet id it had [MQTT-3.3.1-1].
+    Again(u16),
+}
+
+/// A message on `pile/{code}/{topic}`. Code and topic are far shorter than the 64 KiB a topic may have.
+pub(crate) fn publish(out: &mut Vec<u8>, code: &str, topic: &str, sending: Sending, payload: &[u8]) {
+    let (first, packet_id) = match sending {
+        Sending::AtMostOnce => (0x30, None),
+        Sending::AtLeastOnce(id) => (0x32, Some(id)),
+        Sending::Again(id) => (0x3a, Some(id)),
+    };
     let topic_len = "pile/".len() + code.len() + 1 + topic.len();
     let id_len = if packet_id.is_some() { 2 } else { 0 };
     out.reserve(8 + topic_len + id_len + payload.len());
-    out.push(if packet_id.is_some() { 0x32 } else { 0x30 });
+    out.push(first);
     remaining_length(out, 2 + topic_len + id_len + payload.len());
     out.extend_from_slice(&u16::try_from(topic_len).unwrap_or(u16::MAX).to_be_bytes());
     for part in ["pile/", code, "/", topic] {

@@ -264,6 +264,13 @@ impl Hub {
         Charger::new(ours)
     }
 
+    /// The same from an address of its own.
+    pub fn plug_from(&self, from: [u8; 4]) -> Charger<DuplexStream> {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        self.gate.serve(theirs, SocketAddr::from((from, 1)));
+        Charger::new(ours)
+    }
+
     /// A charger that was let in.
     pub async fn connect(&self, code: &str) -> Charger<TcpStream> {
         let mut charger = self.dial().await;

@@ -35,11 +35,13 @@ pub enum Reason {
     ForeignOrder,
     /// A second record of an order with other content.
     ConflictingRecord,
+    /// The frame asks to be retained: a state that the hub would repeat to others long after it was true.
+    Retained,
 }
 
 impl Reason {
     /// All reasons, for counters that exist before the first bad frame.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::MalformedJson,
         Self::MissingField,
         Self::WrongType,
@@ -51,6 +53,7 @@ impl Reason {
         Self::UnknownOrder,
         Self::ForeignOrder,
         Self::ConflictingRecord,
+        Self::Retained,
     ];
 
     /// The stable code that operators and metrics see.
@@ -68,6 +71,7 @@ impl Reason {
             Self::UnknownOrder => "UNKNOWN_ORDER",
             Self::ForeignOrder => "FOREIGN_ORDER",
             Self::ConflictingRecord => "CONFLICTING_RECORD",
+            Self::Retained => "RETAINED",
         }
     }
 }

@@ -68,6 +68,12 @@ fn addresses(config: &Config, found: &mut Faults) {
     if config.mqtt.listen.is_empty() && config.mqtt.tls_listen.is_empty() {
         found.add("mqtt.listen", "\"\"", "no charger could connect: set mqtt.listen or mqtt.tls_listen");
     }
+    let off_loopback = |address: &SocketAddr| !address.ip().to_canonical().is_loopback();
+    if !config.mqtt.allow_plain && config.mqtt.listen.parse().is_ok_and(|address| off_loopback(&address)) {
+        let remedy = "everybody on the way could read the chargers' secrets: use mqtt.tls_listen there, or set \
+             mqtt.allow_plain = true";
+        found.add("mqtt.listen", format!("\"{}\"", config.mqtt.listen), remedy);
+    }
     if !config.mqtt.tls_listen.is_empty() && (config.mqtt.tls_cert.is_empty() || config.mqtt.tls_key.is_empty()) {
         found.add("mqtt.tls_cert", "\"\"", "mqtt.tls_listen needs mqtt.tls_cert and mqtt.tls_key");
     }
@@ -121,6 +127,21 @@ fn limits(config: &Config, found: &mut Faults) {
     found.range("limits.mqtt_strangers_max", limits.mqtt_strangers_max, 1, 1_000_000);
     found.range("limits.mqtt_keep_alive_s_max", limits.mqtt_keep_alive_s_max, 10, 43_200);
     found.range("limits.mqtt_frames_in_flight_max", limits.mqtt_frames_in_flight_max, 64, 8_192);
+    found.range("limits.mqtt_sockets_per_address_max", limits.mqtt_sockets_per_address_max, 0, 1_000_000);
+    found.range(
+        "limits.mqtt_connects_per_address_per_min_max",
+        limits.mqtt_connects_per_address_per_min_max,
+        0,
+        10_000_000,
+    );
+    found.range("limits.mqtt_connects_per_pile_per_min_max", limits.mqtt_connects_per_pile_per_min_max, 0, 100_000);
+    found.range("limits.mqtt_admissions_per_s_max", limits.mqtt_admissions_per_s_max, 0, 1_000_000);
+    found.range("limits.mqtt_failures_per_pile_max", limits.mqtt_failures_per_pile_max, 0, 1_000_000);
+    found.range("limits.mqtt_failures_per_address_max", limits.mqtt_failures_per_address_max, 0, 1_000_000);
+    found.range("limits.mqtt_handshakes_max", limits.mqtt_handshakes_max, 4, 100_000);
+    found.range("limits.mqtt_frames_per_pile_per_s_max", limits.mqtt_frames_per_pile_per_s_max, 0, 1_000_000);
+    found.range("limits.mqtt_frames_surplus_per_s_max", limits.mqtt_frames_surplus_per_s_max, 0, 1_000_000);
+    found.range("limits.mqtt_inbound_bytes_max", limits.mqtt_inbound_bytes_max, 1 << 20, 1 << 31);
     found.range("limits.http_connections_max", limits.http_connections_max, 1, 1_000_000);
     found.range("limits.http_connections_per_address_max", limits.http_connections_per_address_max, 0, 1_000_000);
     found.range("limits.http_requests_per_address_per_s_max", limits.http_requests_per_address_per_s_max, 0, 1_000_000);
@@ -167,6 +188,11 @@ mod tests {
         assert_eq!(keys(|c| c.http.listen = "here".to_owned()), ["http.listen"]);
         assert_eq!(keys(|c| c.auth.jwt_key = "short".to_owned()), ["auth.jwt_key"]);
         assert_eq!(keys(|c| c.mqtt.listen.clear()), ["mqtt.listen"]);
+        assert_eq!(keys(|c| c.mqtt.listen = "0.0.0.0:1883".to_owned()), ["mqtt.listen"]);
+        assert_eq!(keys(|c| c.mqtt.listen = "[::]:1883".to_owned()), ["mqtt.listen"]);
+        assert_eq!(keys(|c| c.mqtt.listen = "[::1]:1883".to_owned()), [""; 0]);
+        let allowed = |c: &mut Config| (c.mqtt.listen, c.mqtt.allow_plain) = ("0.0.0.0:1883".to_owned(), true);
+        assert_eq!(keys(allowed), [""; 0]);
         assert_eq!(keys(|c| c.pile.offline_after_s = 10), ["pile.offline_after_s"]);
         assert_eq!(keys(|c| c.store.engine = "mysql".to_owned()), ["store.engine"]);
         assert_eq!(keys(|c| c.log.filter = "loud".to_owned()), [""; 0], "a target name is a filter");

@@ -54,6 +54,10 @@ pub(crate) struct Mqtt {
     pub(crate) tls_key: String,
     /// Path of the authority that signs chargers' certificates; `""`: no client certificates.
     pub(crate) client_ca: String,
+    /// Path of the list of revoked serial numbers; `""`: none.
+    pub(crate) revoked: String,
+    /// Whether `listen` may be reachable from other machines.
+    pub(crate) allow_plain: bool,
     /// Longest pause before a wake-up under load, in microseconds; `0`: none. Trades latency for CPU.
     pub(crate) tick_us: u64,
 }
@@ -119,6 +123,16 @@ pub(crate) struct Limits {
     pub(crate) mqtt_strangers_max: u32,
     pub(crate) mqtt_keep_alive_s_max: u32,
     pub(crate) mqtt_frames_in_flight_max: u32,
+    pub(crate) mqtt_sockets_per_address_max: u32,
+    pub(crate) mqtt_connects_per_address_per_min_max: u32,
+    pub(crate) mqtt_connects_per_pile_per_min_max: u32,
+    pub(crate) mqtt_admissions_per_s_max: u32,
+    pub(crate) mqtt_failures_per_pile_max: u32,
+    pub(crate) mqtt_failures_per_address_max: u32,
+    pub(crate) mqtt_handshakes_max: u32,
+    pub(crate) mqtt_frames_per_pile_per_s_max: u32,
+    pub(crate) mqtt_frames_surplus_per_s_max: u32,
+    pub(crate) mqtt_inbound_bytes_max: u32,
     pub(crate) http_connections_max: u32,
     pub(crate) http_connections_per_address_max: u32,
     pub(crate) http_requests_per_address_per_s_max: u32,
@@ -201,6 +215,8 @@ impl Default for Mqtt {
             tls_cert: String::new(),
             tls_key: String::new(),
             client_ca: String::new(),
+            revoked: String::new(),
+            allow_plain: false,
             tick_us: 4000,
         }
     }
@@ -243,6 +259,16 @@ impl Default for Limits {
             mqtt_strangers_max: 4_096,
             mqtt_keep_alive_s_max: 600,
             mqtt_frames_in_flight_max: 8_192,
+            mqtt_sockets_per_address_max: 16_000,
+            mqtt_connects_per_address_per_min_max: 60_000,
+            mqtt_connects_per_pile_per_min_max: 60,
+            mqtt_admissions_per_s_max: 2_000,
+            mqtt_failures_per_pile_max: 20,
+            mqtt_failures_per_address_max: 1_000,
+            mqtt_handshakes_max: 4_096,
+            mqtt_frames_per_pile_per_s_max: 100,
+            mqtt_frames_surplus_per_s_max: 5_000,
+            mqtt_inbound_bytes_max: 67_108_864,
             http_connections_max: 8_192,
             http_connections_per_address_max: 4_096,
             http_requests_per_address_per_s_max: 5_000,

@@ -42,6 +42,7 @@ fn a_connect_is_read() {
         password: Some(b"secret"),
         will_topic: Some("pile/P1/event"),
         keep_alive_s: 30,
+        clean_session: true,
     };
     assert_eq!(Packet::read(split(&bytes)), Ok(Packet::Connect(Connect::V4(login))));
 }
@@ -103,7 +104,7 @@ fn what_the_standard_forbids_is_refused() {
 fn a_cut_publish_knows_its_whole_length() {
     let body = b"\0\x01t\0\x07payl";
     let raw = Raw { first: 0x32, body, len: body.len() + 100 };
-    let publish = Publish { topic: "t", qos: 1, packet_id: 7, payload: b"payl", payload_len: 104 };
+    let publish = Publish { topic: "t", qos: 1, retain: false, packet_id: 7, payload: b"payl", payload_len: 104 };
     assert_eq!(Packet::read(raw), Ok(Packet::Publish(publish)));
 }
 
@@ -119,7 +120,7 @@ proptest! {
         publish.dup = dup;
         let bytes = encoded(&client::Packet::Publish(publish));
         let expected = Publish {
-            topic: &topic, qos: level, packet_id: if level == 0 { 0 } else { id },
+            topic: &topic, qos: level, retain, packet_id: if level == 0 { 0 } else { id },
             payload: &payload, payload_len: payload.len(),
         };
         prop_assert_eq!(Packet::read(split(&bytes)), Ok(Packet::Publish(expected)));

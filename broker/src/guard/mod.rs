@@ -1,0 +1,399 @@
+//! What strangers may do before anybody knows who they are: how many sockets an address has, how fast it opens them,
+//! how often it guesses, and how many are let in per second.
+//!
+//! One entry per address (an IPv6 host counts as its /64) and one per pile and address; both tables are bounded. No
+//! socket, no secret, no clock: the gate asks and tells.
+
+pub(crate) mod bucket;
+pub(crate) mod guesses;
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+
+use self::{
+    bucket::{Bucket, Rate},
+    guesses::Guesses,
+};
+use crate::{
+    gate::GateLimits,
+    limits::{
+        ADDRESSES_MAX, ADMISSIONS_BURST_S, CONNECTS_BURST_MIN, FRAMES_BURST_S, PAIRS_MAX, SURPLUS_BURST_S,
+        TOLD_PER_ADDRESS_BURST, TOLD_PER_ADDRESS_PER_MIN,
+    },
+    uptime::Uptime,
+};
+
+/// How often the tables are searched for what may be forgotten, at most.
+const TIDY_EVERY: Duration = Duration::from_secs(1);
+
+/// Why a socket is closed as soon as it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Crowded {
+    /// Its address has too many.
+    Sockets,
+    /// Its address opens them too fast.
+    Rate,
+    /// Too many addresses at once.
+    Addresses,
+    /// Its address shakes too many hands at once.
+    Handshakes,
+}
+
+impl Crowded {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sockets => "address_sockets",
+            Self::Rate => "address_rate",
+            Self::Addresses => "addresses",
+            Self::Handshakes => "address_handshakes",
+        }
+    }
+}
+
+/// A ban that has just begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ban {
+    /// For the whole address, or for one pile from it.
+    pub(crate) whole_address: bool,
+    pub(crate) guesses: u32,
+    pub(crate) lasts: Duration,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    limits: GateLimits,
+    hasher: RandomState,
+    tables: Mutex<Tables>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    addresses: HashMap<IpAddr, Address>,
+    /// By the hash of pile code and address.
+    pairs: HashMap<u64, Pair>,
+    admissions: Bucket,
+    surplus: Bucket,
+    tidied: Uptime,
+    pairs_tidied: Uptime,
+}
+
+#[derive(Debug, Default)]
+struct Address {
+    sockets: u32,
+    handshakes: u32,
+    connects: Bucket,
+    /// What of it the audit trail was told.
+    told: Bucket,
+    guesses: Guesses,
+}
+
+/// One pile, seen from one address.
+#[derive(Debug, Default)]
+struct Pair {
+    /// It showed its secret from there: a ban of the address does not concern it.
+    good: bool,
+    guesses: Guesses,
+}
+
+impl Guard {
+    pub(crate) fn new(limits: GateLimits) -> Self {
+        Self { limits, hasher: RandomState::new(), tables: Mutex::default() }
+    }
+
+    /// A socket came; [`Self::leave`] when it goes.
+    pub(crate) fn enter(&self, from: IpAddr, now: Uptime) -> Result<(), Crowded> {
+        let limits = &self.limits;
+        let mut tables = self.tables.lock();
+        let address = tables.address(from, limits, now).ok_or(Crowded::Addresses)?;
+        if limits.sockets_per_address_max > 0 && address.sockets >= limits.sockets_per_address_max {
+            return Err(Crowded::Sockets);
+        }
+        if !address.connects.take(limits.connects_per_address(), now) {
+            return Err(Crowded::Rate);
+        }
+        address.sockets = address.sockets.saturating_add(1);
+        Ok(())
+    }
+
+    /// A socket that had entered is gone.
+    pub(crate) fn leave(&self, from: IpAddr) {
+        if let Some(address) = self.tables.lock().addresses.get_mut(&origin(from)) {
+            address.sockets = address.sockets.saturating_sub(1);
+        }
+    }
+
+    /// A handshake begins; [`Self::shaken`] when it is over.
+    pub(crate) fn shakes(&self, from: IpAddr, now: Uptime) -> Result<(), Crowded> {
+        let mut tables = self.tables.lock();
+        let address = tables.address(from, &self.limits, now).ok_or(Crowded::Addresses)?;
+        if address.handshakes >= self.limits.handshakes_per_address_max() {
+            return Err(Crowded::Handshakes);
+        }
+        address.handshakes = address.handshakes.saturating_add(1);
+        Ok(())
+    }
+
+    /// See [`Self::shakes`].
+    pub(crate) fn shaken(&self, from: IpAddr) {
+        if let Some(address) = self.tables.lock().addresses.get_mut(&origin(from)) {
+            address.handshakes = address.handshakes.saturating_sub(1);
+        }
+    }
+
+    /// Whether a claim is looked at at all: not from a banned address, unless the pile was right from there before,
+    /// and not for a pile that was guessed at too often from there.
+    pub(crate) fn may_try(&self, code: &str, from: IpAddr, now: Uptime) -> bool {
+        let tables = self.tables.lock();
+        let pair = tables.pairs.get(&self.key(code, from));
+        if pair.is_some_and(|pair| pair.guesses.is_banned(now)) {
+            return false;
+        }
+        let address = tables.addresses.get(&origin(from));
+        pair.is_some_and(|pair| pair.good) || !address.is_some_and(|address| address.guesses.is_banned(now))
+    }
+
+    /// A claim was wrong; the ban that begins with it.
+    pub(crate) fn wrong(&self, code: &str, from: IpAddr, now: Uptime) -> Option<Ban> {
+        let key = self.key(code, from);
+        let mut tables = self.tables.lock();
+        let of_pair = tables.pair(key, now).and_then(|pair| {
+            let lasts = pair.guesses.wrong(self.limits.failures_per_pile_max, now)?;
+            Some(Ban { whole_address: false, guesses: pair.guesses.count(), lasts })
+        });
+        let address = tables.address(from, &self.limits, now)?;
+        let of_address = address.guesses.wrong(self.limits.failures_per_address_max, now).map(|lasts| Ban {
+            whole_address: true,
+            guesses: address.guesses.count(),
+            lasts,
+        });
+        of_address.or(of_pair)
+    }
+
+    /// A claim was right.
+    pub(crate) fn right(&self, code: &str, from: IpAddr, now: Uptime) {
+        let key = self.key(code, from);
+        if let Some(pair) = self.tables.lock().pair(key, now) {
+            *pair = Pair { good: true, guesses: Guesses::default() };
+        }
+    }
+
+    /// Whether one more thing that came from there is worth a row in the audit trail.
+    pub(crate) fn is_worth_telling(&self, from: IpAddr, now: Uptime) -> bool {
+        let rate = Rate::per_minute(TOLD_PER_ADDRESS_PER_MIN, TOLD_PER_ADDRESS_BURST);
+        self.tables.lock().address(from, &self.limits, now).is_some_and(|address| address.told.take(rate, now))
+    }
+
+    /// Whether one more may be let in: a fleet that comes back at once is let in as fast as it can be served.
+    pub(crate) fn admit(&self, now: Uptime) -> bool {
+        self.tables.lock().admissions.take(self.limits.admissions(), now)
+    }
+
+    /// What one pile may always send.
+    pub(crate) fn frames_per_pile(&self) -> Rate {
+        self.limits.frames_per_pile()
+    }
+
+    /// A pile has used up its own frames and wants so many more; how many it does not get.
+    pub(crate) fn surplus(&self, frames: u32, now: Uptime) -> u32 {
+        match self.limits.surplus() {
+            None => frames,
+            Some(rate) => self.tables.lock().surplus.take_up_to(frames, rate, now),
+        }
+    }
+
+    fn key(&self, code: &str, from: IpAddr) -> u64 {
+        self.hasher.hash_one((code, origin(from)))
+    }
+}
+
+impl Tables {
+    fn address(&mut self, from: IpAddr, limits: &GateLimits, now: Uptime) -> Option<&mut Address> {
+        let from = origin(from);
+        if self.addresses.len() >= ADDRESSES_MAX && !self.addresses.contains_key(&from) {
+            self.tidy(limits, now);
+            if self.addresses.len() >= ADDRESSES_MAX {
+                return None;
+            }
+        }
+        Some(self.addresses.entry(from).or_default())
+    }
+
+    /// `None` when there is no room: then only the address is counted.
+    fn pair(&mut self, key: u64, now: Uptime) -> Option<&mut Pair> {
+        if self.pairs.len() >= PAIRS_MAX && !self.pairs.contains_key(&key) {
+            if now.passed(self.pairs_tidied, TIDY_EVERY) {
+                self.pairs_tidied = now;
+                self.pairs.retain(|_, pair| !pair.guesses.is_stale(now));
+            }
+            if self.pairs.len() >= PAIRS_MAX {
+                return None;
+            }
+        }
+        Some(self.pairs.entry(key).or_default())
+    }
+
+    fn tidy(&mut self, limits: &GateLimits, now: Uptime) {
+        if now.passed(self.tidied, TIDY_EVERY) {
+            self.tidied = now;
+            let rate = limits.connects_per_address();
+            self.addresses.retain(|_, address| {
+                let idle = address.sockets == 0 && address.handshakes == 0;
+                !(idle && address.guesses.is_stale(now) && address.connects.is_full(rate, now))
+            });
+        }
+    }
+}
+
+impl GateLimits {
+    fn connects_per_address(&self) -> Rate {
+        let per_min = self.connects_per_address_per_min_max;
+        Rate::per_minute(per_min, per_min)
+    }
+
+    /// For one pile.
+    pub(crate) fn connects_per_pile(&self) -> Rate {
+        let per_min = self.connects_per_pile_per_min_max;
+        Rate::per_minute(per_min, per_min.saturating_mul(CONNECTS_BURST_MIN))
+    }
+
+    fn admissions(&self) -> Rate {
+        let per_s = self.admissions_per_s_max;
+        Rate::per_second(per_s, per_s.saturating_mul(ADMISSIONS_BURST_S))
+    }
+
+    /// Of one pile.
+    fn frames_per_pile(&self) -> Rate {
+        let per_s = self.frames_per_pile_per_s_max;
+        Rate::per_second(per_s, per_s.saturating_mul(FRAMES_BURST_S))
+    }
+
+    /// Of all piles together.
+    fn surplus(&self) -> Option<Rate> {
+        let per_s = self.frames_surplus_per_s_max;
+        (per_s > 0).then(|| Rate::per_second(per_s, per_s.saturating_mul(SURPLUS_BURST_S)))
+    }
+
+    /// A quarter of all: one address cannot keep the others out.
+    fn handshakes_per_address_max(&self) -> u32 {
+        (self.handshakes_max / 4).max(1)
+    }
+}
+
+/// What counts as one address: whoever has an IPv6 host has at least a /64.
+fn origin(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+    const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
+
+    const fn at(ms: u64) -> Uptime {
+        Uptime::from_millis(ms)
+    }
+
+    fn guard(change: impl FnOnce(&mut GateLimits)) -> Guard {
+        let mut limits = GateLimits::default();
+        change(&mut limits);
+        Guard::new(limits)
+    }
+
+    #[test]
+    fn sockets_of_one_address_are_bounded_and_the_others_do_not_care() {
+        let guard = guard(|limits| limits.sockets_per_address_max = 2);
+        assert_eq!((guard.enter(HERE, at(0)), guard.enter(HERE, at(0))), (Ok(()), Ok(())));
+        assert_eq!(guard.enter(HERE, at(0)), Err(Crowded::Sockets));
+        assert_eq!(guard.enter(THERE, at(0)), Ok(()));
+        guard.leave(HERE);
+        assert_eq!(guard.enter(HERE, at(0)), Ok(()));
+    }
+
+    #[test]
+    fn sockets_opened_too_fast_are_turned_away_until_time_has_passed() {
+        let guard = guard(|limits| limits.connects_per_address_per_min_max = 60);
+        for _ in 0..60 {
+            assert_eq!(guard.enter(HERE, at(0)), Ok(()));
+            guard.leave(HERE);
+        }
+        assert_eq!(guard.enter(HERE, at(0)), Err(Crowded::Rate));
+        assert_eq!(guard.enter(HERE, at(1_001)), Ok(()));
+    }
+
+    #[test]
+    fn guesses_at_one_pile_ban_that_pile_from_that_address_only() {
+        let guard = guard(|limits| limits.failures_per_pile_max = 3);
+        guard.right("P1", THERE, at(0));
+        let bans: Vec<_> = (0..3).map(|_| guard.wrong("P1", HERE, at(0))).collect();
+        assert_eq!(bans, [None, None, Some(Ban { whole_address: false, guesses: 3, lasts: Duration::from_secs(1) })]);
+        assert!(!guard.may_try("P1", HERE, at(999)));
+        assert!(guard.may_try("P2", HERE, at(0)), "another pile");
+        assert!(guard.may_try("P1", THERE, at(0)), "the pile itself, from where it is");
+        assert!(guard.may_try("P1", HERE, at(1_000)));
+        guard.right("P1", HERE, at(1_000));
+        assert_eq!(guard.wrong("P1", HERE, at(1_001)), None, "the right secret makes good");
+    }
+
+    #[test]
+    fn guesses_at_many_piles_ban_the_address_but_not_those_who_were_right_from_there() {
+        let guard = guard(|limits| limits.failures_per_address_max = 10);
+        guard.right("GOOD", HERE, at(0));
+        let ban = (0..10).map(|n| guard.wrong(&format!("P{n}"), HERE, at(0))).last().flatten();
+        assert!(ban.is_some_and(|ban| ban.whole_address));
+        assert!(!guard.may_try("P99", HERE, at(0)));
+        assert!(guard.may_try("GOOD", HERE, at(0)), "a carrier's address is many piles'");
+        assert!(guard.may_try("P99", THERE, at(0)));
+    }
+
+    #[test]
+    fn as_many_are_let_in_at_once_as_can_be_served() {
+        let guard = guard(|limits| limits.admissions_per_s_max = 10);
+        let burst = usize::try_from(10 * ADMISSIONS_BURST_S).unwrap();
+        assert_eq!((0..1_000).filter(|_| guard.admit(at(0))).count(), burst);
+        assert_eq!((0..1_000).filter(|_| guard.admit(at(1_000))).count(), 10);
+    }
+
+    #[test]
+    fn one_address_has_a_quarter_of_the_handshakes() {
+        let guard = guard(|limits| limits.handshakes_max = 8);
+        assert!(guard.shakes(HERE, at(0)).is_ok() && guard.shakes(HERE, at(0)).is_ok());
+        assert_eq!(guard.shakes(HERE, at(0)), Err(Crowded::Handshakes));
+        assert!(guard.shakes(THERE, at(0)).is_ok());
+        guard.shaken(HERE);
+        assert!(guard.shakes(HERE, at(0)).is_ok());
+    }
+
+    #[test]
+    fn the_tables_stay_bounded_under_guesses_from_everywhere() {
+        let guard = guard(|_| ());
+        for n in 0..u32::try_from(PAIRS_MAX + ADDRESSES_MAX).unwrap() {
+            let from = IpAddr::from(n.to_be_bytes());
+            guard.wrong("P1", from, at(0));
+        }
+        let tables = guard.tables.lock();
+        assert_eq!((tables.addresses.len(), tables.pairs.len()), (ADDRESSES_MAX, PAIRS_MAX));
+    }
+
+    #[test]
+    fn hosts_of_one_ipv6_network_are_one_address() {
+        let ip = |text: &str| origin(text.parse().unwrap());
+        assert_eq!(ip("2001:db8:1:2:3:4:5:6"), ip("2001:db8:1:2:ffff::1"));
+        assert_ne!(ip("2001:db8:1:2::1"), ip("2001:db8:1:3::1"));
+        assert_eq!(ip("::ffff:10.0.0.1"), HERE);
+    }
+}
