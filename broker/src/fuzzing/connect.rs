@@ -46,6 +46,7 @@ struct Fields<'a> {
     password: Option<&'a [u8]>,
     will_topic: Option<&'a str>,
     keep_alive_s: u16,
+    clean_session: bool,
 }
 
 const fn said<'a>(login: &Login<'a>) -> Fields<'a> {
@@ -55,6 +56,7 @@ const fn said<'a>(login: &Login<'a>) -> Fields<'a> {
         password: login.password,
         will_topic: login.will_topic,
         keep_alive_s: login.keep_alive_s,
+        clean_session: login.clean_session,
     }
 }
 
@@ -96,7 +98,8 @@ fn reference(body: &[u8]) -> Option<Said<'_>> {
         let (secret, after) = field(rest)?;
         (password, rest) = (Some(secret), after);
     }
-    let fields = Fields { client_id, username, password, will_topic, keep_alive_s };
+    let clean_session = bit(1);
+    let fields = Fields { client_id, username, password, will_topic, keep_alive_s, clean_session };
     rest.is_empty().then_some(Said::V4(fields))
 }
 
@@ -108,20 +111,20 @@ fn judge(packet: Packet<'_>, expected: Option<Said<'_>>) {
         assert_eq!(action, Action::Refuse(ConnectCode::UnacceptableProtocol));
         return;
     };
-    let claims_right = fields.username == Some(fields.client_id) && PileCode::parse(fields.client_id).is_ok();
+    let claims_right =
+        fields.username.is_none_or(|name| name == fields.client_id) && PileCode::parse(fields.client_id).is_ok();
     let is_own_will =
         fields.will_topic.is_none_or(|topic| up_topic(topic).is_some_and(|(whose, _)| whose == fields.client_id));
     if let Action::Examine(claim) = &action {
-        assert!(PileCode::parse(claim.code).is_ok(), "{claim:?}");
-        assert_eq!((fields.client_id, fields.username), (claim.code, Some(claim.code)));
-        assert_eq!(fields.password, Some(claim.password));
+        assert!(claims_right && fields.client_id == claim.code, "{claim:?}");
+        assert_eq!((fields.password, fields.clean_session), (claim.password, claim.clean_session));
         assert!(is_own_will, "a will on a foreign topic is a promise nobody may make: {claim:?}");
         assert_eq!((claim.keep_alive_s, claim.has_will), (fields.keep_alive_s, fields.will_topic.is_some()));
         assert_eq!(told, 0);
     } else {
         assert!(matches!(action, Action::Refuse(code) if code != ConnectCode::Accepted), "{action:?}");
     }
-    if claims_right && fields.password.is_some() && !is_own_will {
+    if claims_right && !is_own_will {
         assert_eq!((action, told), (Action::Refuse(ConnectCode::NotAuthorized), 1), "a foreign will is told");
     }
 }

@@ -90,13 +90,14 @@ fn admitted(action: &Action<'_>) -> Option<PileCode> {
     let Action::Examine(Claim { code, password, .. }) = action else { return None };
     let code = PileCode::parse(code);
     assert!(code.is_ok(), "a claim to something that is no code: {action:?}");
-    code.ok().filter(|_| *password == SECRET)
+    code.ok().filter(|_| *password == Some(SECRET))
 }
 
 /// What of a known pile's packet must be told.
 fn forbidden_in<'a>(packet: &Packet<'a>, code: &str) -> Vec<Forbidden<'a>> {
     match packet {
         Packet::Publish(publish) if !is_own(publish.topic, code) => vec![Forbidden::Publish(publish.topic)],
+        Packet::Publish(publish) if publish.qos == 2 => vec![Forbidden::QosTwo(publish.topic)],
         Packet::Subscribe { filters, .. } => {
             let foreign = filters.iter().filter(|(filter, _)| down_topic(filter, code).is_none());
             foreign.map(|(filter, _)| Forbidden::Subscribe(filter)).collect()
@@ -122,6 +123,7 @@ fn published(publish: &Publish<'_>, code: &str, action: &Action<'_>) {
     } else if let Action::Frame(frame) = action {
         assert_eq!(format!("pile/{code}/{}", frame.topic), publish.topic);
         assert_eq!(frame.packet_id, (publish.qos == 1).then_some(publish.packet_id));
+        assert_eq!(frame.retain, publish.retain, "who asks to be retained is told so, in the quarantine");
         assert_eq!((frame.payload, frame.payload_len), (publish.payload, publish.payload_len));
     } else {
         panic!("{publish:?} led to {action:?}");

@@ -80,7 +80,7 @@ fn says_all(packet: &Packet<'_>, cut: &Cut) {
             }
             assert_eq!(body.len() + publish.payload_len, cut.len, "the whole payload is counted");
             body.extend_from_slice(publish.payload);
-            assert_eq!(publish.qos, (cut.first >> 1) & 3);
+            assert_eq!((publish.qos, publish.retain), ((cut.first >> 1) & 3, cut.first & 1 == 1));
         }
         Packet::PubAck(packet_id) => put_id(&mut body, *packet_id),
         Packet::Subscribe { packet_id, filters } => {
