@@ -21,6 +21,9 @@ mod conn;
 mod driver;
 mod enrolment;
 mod flow;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod guard;
 mod handles;

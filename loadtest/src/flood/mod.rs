@@ -221,7 +221,7 @@ async fn drain(options: &FloodOptions, sent: u64, totals: &Totals) {
 }
 
 /// About 200 bytes, as chargers send them.
-pub(crate) fn heartbeat(code: &PileCode, now: Timestamp, seq: u64) -> Vec<u8> {
+fn heartbeat(code: &PileCode, now: Timestamp, seq: u64) -> Vec<u8> {
     let noise = i32::try_from(seq % 50).unwrap_or(0);
     let report = ConnectorReport {
         connector: ConnectorId(1),

@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use domain::{
     Clock as _, PileCode,
     command::CommandKind,
-    wire::{self, AckResult, CommandAck, DownTopic, UpFrame, UpTopic},
+    wire::{self, AckResult, CommandAck, DownTopic, Heartbeat, ReportedStatus, UpFrame, UpTopic},
 };
 use parking_lot::Mutex;
 use tokio::{
@@ -31,7 +31,6 @@ use crate::{
         lean::{KEEP_ALIVE_S, Lean},
         socket::Trust,
     },
-    flood::heartbeat,
     limits::{CONNECTING_MAX, REDIAL_WAIT_MAX, REDIAL_WAIT_MIN},
     pace::WallClock,
     rng::Rng,
@@ -184,7 +183,7 @@ async fn stay(
     shared: &Shared,
     waves: &mut watch::Receiver<u64>,
 ) -> anyhow::Result<()> {
-    lean.publish(1, true, &UpTopic::Heartbeat.topic(code), &heartbeat(code, WallClock.now(), 1));
+    lean.publish(1, true, &UpTopic::Heartbeat.topic(code), &heartbeat(code));
     lean.flush().await?;
     let mut acknowledged = false;
     loop {
@@ -205,6 +204,22 @@ async fn stay(
         }
         lean.flush().await?;
     }
+}
+
+/// Says nothing of its gun, so that a charge may start.
+fn heartbeat(code: &PileCode) -> Vec<u8> {
+    let heartbeat = Heartbeat {
+        status: ReportedStatus::Idle,
+        voltage: None,
+        current: None,
+        power: None,
+        temperature: None,
+        timestamp: WallClock.now(),
+        seq: None,
+        connectors: Vec::new(),
+        firmware: None,
+    };
+    wire::print(&UpFrame::Heartbeat(heartbeat), code)
 }
 
 /// Answers a start command, so that the charge begins.
