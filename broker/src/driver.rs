@@ -145,6 +145,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
                 Turn::Read { refused } => refused,
                 Turn::Wait => return Poll::Pending,
                 Turn::Over(cause) => {
+                    // Without its farewell a TLS client takes the end for an attack and may not come again by itself.
+                    if !this.conn.is_plain() {
+                        let _ = Pin::new(&mut this.io).poll_shutdown(cx);
+                    }
                     this.shared.finish(&this.conn, cause);
                     return Poll::Ready(());
                 }

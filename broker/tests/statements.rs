@@ -122,7 +122,7 @@ async fn every_client_id_of_1_to_23_letters_and_digits_may_connect() {
     for (no, id) in (100..).zip(ids) {
         let code = PileCode::parse(id).unwrap();
         let verifier = hub.identities.verifier_of(&code, &secret(id));
-        hub.identities.insert(Identity { pile_no: PileNo(no), code, verifier });
+        hub.identities.insert(Identity::new(PileNo(no), code, verifier));
         let mut charger = hub.dial().await;
         assert_eq!(charger.login(id, &secret(id)).await, 0, "{id}");
     }

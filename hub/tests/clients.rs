@@ -34,6 +34,14 @@ fn a_charger_on_mosquittos_clients_charges_and_is_taken_over_and_billed() {
 }
 
 #[test]
+fn each_client_charges_over_tls_with_a_certificate_and_no_secret() {
+    for program in [paho(), mqtt_js(), mosquitto()] {
+        let hub = Hub::start_with_tls();
+        charges_at(&hub, &program, true);
+    }
+}
+
+#[test]
 fn a_wrong_secret_is_refused_in_the_words_of_each_client() {
     let hub = Hub::start();
     hub.make_station("S1");
@@ -51,11 +59,15 @@ fn a_wrong_secret_is_refused_in_the_words_of_each_client() {
 
 /// One whole charge: what the program tells, what is billed, and what the books say.
 fn charges(program: &[PathBuf]) {
-    let hub = Hub::start();
+    charges_at(&Hub::start(), program, false);
+}
+
+/// The same over plain TCP with a secret, or over TLS with a certificate.
+fn charges_at(hub: &Hub, program: &[PathBuf], tls: bool) {
     hub.make_station("S1");
     let pile = hub.make_pile("S1", "P1");
     let driver = hub.make_driver("anna", 10_000);
-    let mut run = Run::start(program, &hub, &pile);
+    let mut run = if tls { Run::start_over_tls(program, hub, &pile) } else { Run::start(program, hub, &pile) };
     run.line("online");
     let placed = until("an order at the pile that is online", || {
         let reply = hub.post(&driver, "/orders", &json!({"pileCode": "P1", "connectorId": 1}));
@@ -77,7 +89,7 @@ fn charges(program: &[PathBuf]) {
     assert_eq!(sums, [267, 133, 400, 400, 0].map(Some), "{bill}");
     assert_eq!(hub.get(&driver, "/wallet").expect(200)["availableFen"], 9_600);
     assert_eq!(hub.get(&token("ops", "olga"), "/quarantine").expect(200)["items"], json!([]));
-    assert!(metric(&hub, "pilehub_gate_closed_total{cause=\"takeover\"}") >= 1);
+    assert!(metric(hub, "pilehub_gate_closed_total{cause=\"takeover\"}") >= 1);
     let audit = hub.run(&["audit"]);
     assert_eq!(audit.status.code(), Some(0), "{}", String::from_utf8_lossy(&audit.stdout));
 }
@@ -99,6 +111,22 @@ impl Run {
         let mut command = Command::new(&program[0]);
         command.args(&program[1..]).env("PILE_CODE", &pile.code).env("PILE_SECRET", &pile.secret);
         command.env("PILE_HOST", hub.mqtt.ip().to_string()).env("PILE_PORT", hub.mqtt.port().to_string());
+        Self::spawn(command, program)
+    }
+
+    /// With a certificate that the hub's own authority makes, and without the secret.
+    fn start_over_tls(program: &[PathBuf], hub: &Hub, pile: &Pile) -> Self {
+        assert!(hub.run(&["cert", "issue", &pile.code]).status.success());
+        let path = |name: &str| hub.dir().join("tls").join(name);
+        let mut command = Command::new(&program[0]);
+        command.args(&program[1..]).env("PILE_CODE", &pile.code);
+        command.env("PILE_HOST", "localhost").env("PILE_PORT", hub.mqtts.unwrap().port().to_string());
+        command.env("PILE_CA", path("ca.pem"));
+        command.env("PILE_CERT", path("piles/P1.pem")).env("PILE_KEY", path("piles/P1.key"));
+        Self::spawn(command, program)
+    }
+
+    fn spawn(mut command: Command, program: &[PathBuf]) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap_or_else(|error| panic!("{program:?}: {error}"));
         let stdout = BufReader::new(child.stdout.take().unwrap());
         Self { child, stdout }

@@ -90,7 +90,7 @@ fn admitted(action: &Action<'_>) -> Option<PileCode> {
     let Action::Examine(Claim { code, password, .. }) = action else { return None };
     let code = PileCode::parse(code);
     assert!(code.is_ok(), "a claim to something that is no code: {action:?}");
-    code.ok().filter(|_| *password == Some(SECRET))
+    code.ok().filter(|_| password.is_some_and(|password| password.0 == SECRET))
 }
 
 /// What of a known pile's packet must be told.
