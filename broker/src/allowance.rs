@@ -4,6 +4,8 @@
 //! One pile that comes back with a day's frames is read as fast as the hub can; a hundred that send without end share
 //! what one of them could have.
 
+use std::time::Duration;
+
 use crate::{
     guard::{Guard, bucket::Bucket},
     uptime::Uptime,
@@ -11,25 +13,35 @@ use crate::{
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct Allowance(Bucket);
+pub(crate) struct Allowance {
+    own: Bucket,
+    /// Its own frames were used up when it was read last.
+    spent: bool,
+}
 
 impl Allowance {
-    /// So many frames were read; until when no more may be.
-    pub(crate) fn spend(&mut self, frames: u32, guard: &Guard, now: Uptime) -> Option<Uptime> {
+    /// So many frames were read; for how long no more may be.
+    pub(crate) fn spend(&mut self, frames: u32, guard: &Guard, now: Uptime) -> Option<Duration> {
         if frames == 0 {
             return None;
         }
         let rate = guard.frames_per_pile();
-        let missing = self.0.take_up_to(frames, rate, now);
-        if missing == 0 {
+        let missing = self.own.take_up_to(frames, rate, now);
+        self.spent = missing > 0;
+        if !self.spent {
             return None;
         }
         let owed = guard.surplus(missing, now);
         if owed == 0 {
             return None;
         }
-        self.0.owe(owed, rate, now);
-        Some(now.plus(self.0.wait(rate, now)))
+        self.own.owe(owed, rate, now);
+        Some(self.own.wait(rate, now))
+    }
+
+    /// Whether it lives on what all share.
+    pub(crate) const fn is_spent(&self) -> bool {
+        self.spent
     }
 }
 
@@ -56,8 +68,10 @@ mod tests {
         let mut allowance = Allowance::default();
         assert_eq!(allowance.spend(100, &guard, at(0)), None, "ten seconds of its own");
         assert_eq!(allowance.spend(200, &guard, at(0)), None, "ten seconds of everybody's");
-        assert_eq!(allowance.spend(10, &guard, at(0)), Some(at(1_100)));
+        assert_eq!(allowance.spend(10, &guard, at(0)), Some(Duration::from_millis(1_100)));
+        assert!(allowance.is_spent());
         assert_eq!(allowance.spend(1, &guard, at(1_100)), None);
+        assert!(!allowance.is_spent());
     }
 
     #[test]
@@ -69,7 +83,7 @@ mod tests {
             for (allowance, until) in &mut piles {
                 if *until <= at(ms) {
                     read += 5;
-                    *until = allowance.spend(5, &guard, at(ms)).unwrap_or(*until);
+                    *until = allowance.spend(5, &guard, at(ms)).map_or(*until, |wait| at(ms).plus(wait));
                 }
             }
         }

@@ -12,7 +12,10 @@ use std::{
 };
 
 use domain::{PileCode, Timestamp};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
 
 use crate::{
     allowance::Allowance,
@@ -24,7 +27,7 @@ use crate::{
     },
     guard::Ban,
     identity::{Proof, Rejected, Verified},
-    limits::{FRAME_UNIT_LEN, PAYLOAD_LEN_MAX, READ_BUFFER_LEN},
+    limits::{FAIR_READ_LEN, FRAME_UNIT_LEN, PAYLOAD_LEN_MAX, READ_BUFFER_LEN},
     mqtt::{
         framer::{Framer, Raw, Unframed},
         read::{Malformed, Packet, Password},
@@ -55,6 +58,8 @@ pub(crate) struct Driver<S> {
     machine: Machine,
     framer: Framer,
     allowance: Allowance,
+    /// It sent more than its share: it is not read before this is over.
+    nap: Option<Pin<Box<Sleep>>>,
     /// Bytes of its that count as come in part.
     held: usize,
     /// The opening of the sluice it last waited for.
@@ -77,6 +82,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             machine: Machine::default(),
             framer: Framer::default(),
             allowance: Allowance::default(),
+            nap: None,
             held: 0,
             entered: 0,
         }
@@ -84,8 +90,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// One read; `None` when the transport has ended.
     fn poll_read(&mut self, cx: &mut Context<'_>, refused: bool) -> Poll<Option<()>> {
+        let fair = self.allowance.is_spent() || self.shared.pacer.is_paced();
         READ_BUFFER.with_borrow_mut(|buffer| {
-            let mut buf = ReadBuf::new(buffer);
+            let room = if fair { FAIR_READ_LEN } else { READ_BUFFER_LEN };
+            let mut buf = ReadBuf::new(buffer.get_mut(..room).unwrap_or_default());
             if ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf)).is_err() || buf.filled().is_empty() {
                 return Poll::Ready(None);
             }
@@ -97,8 +105,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         })
     }
 
+    /// Ready when it may be read as far as its own share goes.
+    fn poll_rested(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(nap) = &mut self.nap {
+            ready!(nap.as_mut().poll(cx));
+            self.nap = None;
+            self.conn.rests(false);
+        }
+        Poll::Ready(())
+    }
+
     fn feed(&mut self, cx: &mut Context<'_>, bytes: &[u8]) {
-        let Self { shared, conn, io, machine, framer, allowance, held, .. } = self;
+        let Self { shared, conn, io, machine, framer, allowance, nap, held, .. } = self;
         let (now, received) = (shared.stopwatch.now(), shared.clock.now());
         let at = Reading { shared, conn, now, received, frames: Cell::new(0) };
         conn.heard(at.now);
@@ -110,9 +128,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if !shared.may_hold(held, framer.held()) {
             return conn.close(DownCause::Memory);
         }
-        if let Some(until) = allowance.spend(at.frames.get(), &shared.guard, at.now) {
+        if let Some(wait) = allowance.spend(at.frames.get(), &shared.guard, at.now) {
             shared.meters.throttled.increment(1);
-            conn.throttle(until);
+            conn.rests(true);
+            *nap = Some(Box::pin(sleep(wait)));
         }
         let stop = match fed {
             Ok(ControlFlow::Continue(())) => return,
@@ -154,6 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
                 }
             };
             if !refused {
+                ready!(this.poll_rested(cx));
                 ready!(this.shared.flow.poll_open(cx, &mut this.entered));
             }
             if ready!(this.poll_read(cx, refused)).is_none() {

@@ -34,6 +34,10 @@ pub const INBOUND_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Size of the read buffer that all connections of a thread share, in bytes; no more is read from one socket at a time.
 pub const READ_BUFFER_LEN: usize = 64 * 1024;
 
+/// Bytes read at a time while many want to be read, or from a connection that has used up its share. Beyond: with its
+/// next turn, after the others.
+pub const FAIR_READ_LEN: usize = 4 * 1024;
+
 /// Connections open at once. Beyond: the newest is closed at once, counted.
 pub const CONNECTIONS_MAX: usize = 18_000;
 /// Connections open at once that have not shown who they are. Beyond: the newest is closed at once, counted.

@@ -65,12 +65,12 @@ impl fmt::Display for Measured {
     }
 }
 
-fn text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn text(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(&(text.len() as u16).to_be_bytes());
     out.extend_from_slice(text.as_bytes());
 }
 
-fn packet(first: u8, body: &[u8]) -> Vec<u8> {
+pub(crate) fn packet(first: u8, body: &[u8]) -> Vec<u8> {
     let mut out = vec![first];
     let mut left = body.len();
     loop {
@@ -95,7 +95,7 @@ pub(crate) fn connect_packet(code: &str, keep_alive: u16) -> Vec<u8> {
 }
 
 /// A heartbeat of about 200 bytes with QoS 1.
-fn frame(code: &str) -> Vec<u8> {
+pub(crate) fn frame(code: &str) -> Vec<u8> {
     let mut body = Vec::new();
     text(&mut body, &format!("pile/{code}/heartbeat"));
     body.extend_from_slice(&1_u16.to_be_bytes());

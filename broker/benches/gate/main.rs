@@ -4,7 +4,10 @@
 //! ```text
 //! cargo bench -p broker --bench gate -- [--connections 2000] [--rates 5000,10000] [--seconds 10] [--rounds 3]
 //!                                       [--burst-us 1000] [--tick-us 1000] [--idle 10000] [--only gate|mosquitto]
+//! cargo bench -p broker --bench gate -- --door [--connections 18000]
 //! ```
+//!
+//! With `--door` it measures what coming in costs instead: see `door`.
 //!
 //! The generator is open-loop: message `i` is due at `i / rate` seconds, rounded up to the next burst, whatever became
 //! of the others. Bursts favour a server that does not collect by itself: with `--burst-us 0`, as real chargers send,
@@ -18,6 +21,7 @@
     reason = "a measuring program: it prints, it sleeps, and it may fall over"
 )]
 
+mod door;
 mod generator;
 mod server;
 mod system;
@@ -62,7 +66,12 @@ fn plan(args: &[String]) -> Plan {
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if args.first().is_some_and(|arg| arg == "serve") {
-        server::serve(args[1].parse().unwrap());
+        server::serve(args[1].parse().unwrap(), args.get(2).is_some_and(|arg| arg == "tls"));
+        return;
+    }
+    if args.iter().any(|arg| arg == "--door") {
+        let count = args.iter().position(|arg| arg == "--connections").and_then(|at| args.get(at + 1));
+        door::measure(count.map_or(18_000, |text| text.parse().unwrap()));
         return;
     }
     if args.iter().any(|arg| arg == "--test") {

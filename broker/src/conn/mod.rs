@@ -15,7 +15,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
     time::Duration,
@@ -59,6 +59,8 @@ pub(crate) struct Conn {
     who: OnceLock<Who>,
     /// When its last bytes came, as [`Uptime`].
     heard: AtomicU64,
+    /// It sent more than its share and is not read for a while: its silence is our doing.
+    resting: AtomicBool,
     /// Forbidden things it tried.
     attempts: AtomicU32,
     state: Mutex<State>,
@@ -89,8 +91,6 @@ struct State {
     unflushed: bool,
     /// Since when `out` waits without a byte being taken.
     stuck: Option<Uptime>,
-    /// It sent more than its share: it is not read before then.
-    throttled: Option<Uptime>,
     /// The task does not read because too much waits to be acknowledged or written.
     full: bool,
     acks: AckQueue,
@@ -119,6 +119,7 @@ impl Conn {
             cert: None,
             who: OnceLock::new(),
             heard: AtomicU64::new(now.as_millis()),
+            resting: AtomicBool::new(false),
             attempts: AtomicU32::new(0),
             state: Mutex::default(),
         }
@@ -166,9 +167,9 @@ impl Conn {
         Box::new(std::mem::take(&mut self.state.lock().outbox))
     }
 
-    /// Is not read before then.
-    pub(crate) fn throttle(&self, until: Uptime) {
-        self.state.lock().throttled = Some(until);
+    /// Is not read for a while, or is read again.
+    pub(crate) fn rests(&self, yes: bool) {
+        self.resting.store(yes, Ordering::Relaxed);
     }
 
     /// Bytes came. Only this, never anything sent, counts as life [MQTT-3.1.2-24].
@@ -269,11 +270,8 @@ impl Conn {
         let Some(who) = self.who.get() else {
             return (!unread && now.passed(self.since, CONNECT_WITHIN)).then_some(DownCause::ConnectTimeout);
         };
-        if unread || state.full || state.throttled.is_some() {
+        if unread || state.full || self.resting.load(Ordering::Relaxed) {
             self.heard(now);
-        }
-        if state.throttled.is_some_and(|until| now >= until) {
-            state.wake();
         }
         self.release(&mut state, now);
         self.write(&mut state, now);
@@ -309,10 +307,6 @@ impl Conn {
             }
         }
         state.full = state.out.len() >= UNWRITTEN_LEN_MAX || state.acks.len() >= UNACKED_PER_CONNECTION_MAX;
-        if state.throttled.is_some_and(|until| now < until) {
-            return Turn::Wait;
-        }
-        state.throttled = None;
         if state.full { Turn::Wait } else { Turn::Read { refused: state.refused.is_some() } }
     }
 
