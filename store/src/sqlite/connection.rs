@@ -14,9 +14,11 @@ const STATEMENTS_MAX: usize = 96;
 const CHECKPOINT_PAGES: u32 = 4096;
 /// The log file is cut to this when it was larger, in bytes.
 const LOG_SIZE_GOAL: u32 = 32 * 1024 * 1024;
-/// Memory for pages of the writing connection, in KiB: orders and accounts are written all over the file, and with
-/// SQLite's default of 2 MiB a settlement costs several times the CPU.
-const WRITER_CACHE_KIB: u32 = 64 * 1024;
+/// Memory for pages of the connection that writes money, in KiB: orders and accounts are written all over the file, and
+/// with SQLite's default of 2 MiB a settlement costs several times the CPU.
+const MONEY_CACHE_KIB: u32 = 64 * 1024;
+/// The same for telemetry, which is only ever appended: a flood of frames shall not fill the memory.
+const TELEMETRY_CACHE_KIB: u32 = 8 * 1024;
 
 /// How durable a commit is when it returns.
 #[derive(Debug, Clone, Copy)]
@@ -46,13 +48,13 @@ pub(super) fn open_writer(
     let mut conn = Connection::open_with_flags(path, flags).map_err(broken)?;
     conn.busy_timeout(Duration::from_secs(5)).map_err(broken)?;
     check_version(&conn, path, schema)?;
-    let synchronous = match durability {
-        Durability::PowerCut => "FULL",
-        Durability::Kill => "NORMAL",
+    let (synchronous, cache_kib) = match durability {
+        Durability::PowerCut => ("FULL", MONEY_CACHE_KIB),
+        Durability::Kill => ("NORMAL", TELEMETRY_CACHE_KIB),
     };
     conn.execute_batch(&format!(
         "PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous}; PRAGMA temp_store=MEMORY;
-         PRAGMA cache_size=-{WRITER_CACHE_KIB}; PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}; PRAGMA journal_size_limit={LOG_SIZE_GOAL};
+         PRAGMA cache_size=-{cache_kib}; PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}; PRAGMA journal_size_limit={LOG_SIZE_GOAL};
          PRAGMA max_page_count={};",
         pages.get().unwrap_or(u32::MAX - 1)
     ))
