@@ -89,6 +89,7 @@ macro_rules! contract_tests {
             money_conditions: a_payment_changes_only_from_the_expected_state;
             money_conditions: a_published_tariff_is_never_replaced;
             money_conditions: pile_numbers_are_given_once_and_a_taken_code_refuses_all;
+            money_conditions: an_integration_is_made_once_and_can_be_removed;
             money_accounts: an_operation_is_done_once_and_answers_its_first_result;
             money_accounts: an_account_changes_only_from_its_version;
             money_accounts: holds_and_debts_are_what_the_last_operation_said;

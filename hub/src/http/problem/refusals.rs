@@ -52,6 +52,9 @@ impl From<Conflict> for Problem {
     fn from(conflict: Conflict) -> Self {
         match conflict {
             Conflict::PileExists(code) => Self::new(Code::PileExists, format!("pile {code} is registered already")),
+            Conflict::IntegrationExists(name) => {
+                Self::new(Code::IntegrationExists, format!("integration {name} exists already"))
+            }
             Conflict::OnceExists(_) => Self::new(Code::IdempotencyKeyReused, "the idempotency key was used before"),
             Conflict::TariffPublished(id) => Self::new(Code::IllegalState, format!("tariff {id} is published already")),
             Conflict::OrderExists(order) | Conflict::OrderRev(order) => {

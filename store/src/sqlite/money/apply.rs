@@ -57,6 +57,8 @@ fn write_one(conn: &Connection, write: &Write) -> Applied {
         Write::Station(station) => apply_registry::station(conn, station),
         Write::Piles(piles) => apply_registry::piles(conn, piles),
         Write::Tariff(tariff) => apply_registry::tariff(conn, tariff),
+        Write::Integration(integration) => apply_registry::integration(conn, integration),
+        Write::IntegrationRemoved(name) => apply_registry::integration_removed(conn, name),
         Write::Audit(row) => apply_registry::audit(conn, row),
     }
 }

@@ -6,7 +6,7 @@
 use crate::sqlite::connection::Schema;
 
 /// All steps, first to last. A step that was released is never edited.
-pub(super) const SCHEMA: Schema = Schema { steps: &[V1] };
+pub(super) const SCHEMA: Schema = Schema { steps: &[V1, INTEGRATIONS] };
 
 const V1: &str = "
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
@@ -86,4 +86,9 @@ CREATE TABLE audit (
   id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, actor TEXT NOT NULL, role TEXT NOT NULL,
   action TEXT NOT NULL, target TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
 CREATE INDEX audit_by_time ON audit (at);
+";
+
+/// Accounts of other systems that read what the piles send.
+const INTEGRATIONS: &str = "
+CREATE TABLE integrations (name TEXT PRIMARY KEY, verifier BLOB NOT NULL, body TEXT NOT NULL) STRICT;
 ";
