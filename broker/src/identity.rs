@@ -113,6 +113,16 @@ impl Identities {
         known.filter(|_| right).map(|(no, code, _)| (no, code))
     }
 
+    /// What to store of the secret of whoever connects under another kind of name, which no pile code can be.
+    pub(crate) fn verifier_for(&self, username: &str, secret: &str) -> Verifier {
+        self.mac(username, secret.as_bytes()).finalize().into_bytes().into()
+    }
+
+    /// Whether a password is the one of a verifier, compared in constant time.
+    pub(crate) fn verifies(&self, username: &str, password: &[u8], verifier: &Verifier) -> bool {
+        self.mac(username, password).verify_slice(verifier).is_ok()
+    }
+
     /// Who this is that has shown a good certificate of that name.
     #[must_use]
     pub(crate) fn by_certificate(&self, code: &str) -> Option<(PileNo, PileCode)> {

@@ -30,6 +30,7 @@ mod mqtt;
 pub mod names;
 mod pacing;
 mod pump;
+mod readers;
 mod registry;
 mod router;
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub use gate::{Gate, GateConfig, GateLimits};
 pub use handles::{Acks, Outbound, SendError};
 pub use identity::{Identities, Identity, MASTER_KEY_LEN, NoRandomness, Verifier, new_secret};
 pub use pacing::Pacing;
+pub use readers::{Account, Grants, Readers, username};
 pub use router::RouterKind;
 pub use sink::{BadFrame, Deliver, DownCause, LinkEvent, Up, UpSink};
 pub use tls::{Tls, TlsError, TlsFiles};

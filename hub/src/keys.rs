@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use domain::PileCode;
+use domain::{IntegrationName, PileCode};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -74,6 +74,16 @@ impl Keys {
         mac.update(seed);
         mac.update(b"\0");
         mac.update(code.as_str().as_bytes());
+        hex(&mac.finalize().into_bytes())
+    }
+
+    /// An integration's secret, in the same way.
+    pub(crate) fn integration_secret_from(&self, seed: &[u8], name: &IntegrationName) -> String {
+        let mut mac = self.master_mac();
+        mac.update(b"integration secret\0");
+        mac.update(seed);
+        mac.update(b"\0");
+        mac.update(name.as_str().as_bytes());
         hex(&mac.finalize().into_bytes())
     }
 

@@ -21,7 +21,7 @@ use store::{
 };
 use tokio::{
     net::TcpListener,
-    runtime::{Builder, Runtime},
+    runtime::{Builder, Handle as RuntimeHandle, Runtime},
     sync::oneshot,
     task::JoinHandle,
     time::timeout,
@@ -29,7 +29,7 @@ use tokio::{
 
 use crate::{
     config::Config,
-    http::{self, App, Calls, Parts, auth::Tokens},
+    http::{self, App, Calls, Parts, auth::Tokens, integrations},
     keys::Keys,
     limits::DRAIN_S,
     links::{ToActors, ToPiles},
@@ -79,11 +79,21 @@ impl Hub {
         let gate = Gate::new(gate_config(&config), Arc::clone(&identities), Arc::clone(&clock));
         let store = open_store(&config, &gate).await?;
         let money = store.money();
-        identities.extend(money.piles().await?.into_iter().map(|(pile, _)| Identity {
+        let readers = gate.readers();
+        let piles = money.piles().await?;
+        readers.insert_piles(
+            piles.iter().map(|(pile, _)| (pile.pile_no, pile.pile_code.clone(), pile.station_id.clone())),
+        );
+        identities.extend(piles.into_iter().map(|(pile, _)| Identity {
             pile_no: pile.pile_no,
             code: pile.pile_code,
             verifier: pile.verifier,
         }));
+        for integration in money.integrations().await? {
+            readers.insert(integrations::account(&integration));
+        }
+        // This is not the hot runtime: an integration that reads much costs chargers nothing.
+        readers.serve_on(RuntimeHandle::current());
         let live = Live::new(&live_settings(&config, &keys, time_factor))?;
         let piles = Arc::new(ToPiles::new(gate.outbound(), gate.acks()));
         let ports = Ports {
@@ -118,6 +128,7 @@ impl Hub {
             money,
             telemetry,
             identities,
+            readers,
             live,
             calls: Arc::new(Calls::default()),
             registry: tokio::sync::Mutex::default(),

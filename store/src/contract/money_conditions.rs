@@ -271,7 +271,7 @@ pub async fn an_integration_is_made_once_and_can_be_removed(engine: &dyn Engine)
     let remove = || commit([Write::IntegrationRemoved(platform.name.clone())]);
     for _ in 0..2 {
         assert_eq!(store.money.commit(remove()).await, CommitOutcome::Applied);
-        assert_eq!(store.money.integrations().await.unwrap(), [all.clone()]);
+        assert_eq!(store.money.integrations().await.unwrap(), std::slice::from_ref(&all));
     }
     assert_eq!(store.money.commit(add(&other)).await, CommitOutcome::Applied);
     assert_eq!(store.reopen(engine).await.money.integrations().await.unwrap(), [all, other]);
