@@ -177,7 +177,6 @@ mod tests {
         const UP: [&str; 6] = ["heartbeat", "charging/status", "charging/finished", "command/ack", "event", "meter"];
         const DOWN: [&str; 3] = ["command", "record/ack", "record/+"];
         let seed = 0x9e37_79b9_7f4a_7c15;
-        println!("seed {seed:#x}");
         let (mut dice, mut allowed) = (Dice(seed), 0);
         for _ in 0..1_000_000 {
             let code = dice.one_of(&CODES);
@@ -281,7 +280,6 @@ mod tests {
         const STATIONS: [&str; 4] = ["S1", "S10", "S2", "S"];
         let place = |code: &str| PILES.iter().find(|(pile, _)| *pile == code).map(|(_, place)| station(place));
         let seed = 0x5851_f42d_4c95_7f2d;
-        println!("seed {seed:#x}");
         let (mut dice, mut delivered) = (Dice(seed), 0);
         for _ in 0..1_000_000 {
             let stations: Option<Vec<&str>> =

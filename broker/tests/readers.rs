@@ -1,4 +1,5 @@
 //! Integrations: what they read, what they must not, and what becomes of one that does not keep up.
+#![allow(clippy::unwrap_used, reason = "test code: what is not expected fails the test")]
 
 mod common;
 
