@@ -11,9 +11,13 @@ export CARGO_TERM_COLOR ?= auto
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
+FUZZ_TARGETS := packets connect topics frames conversation
+# Seconds per target.
+FUZZ_S ?= 60
 LOG := $(TARGET)/test.log
 
-.PHONY: help run test check bench fmt deny
+.PHONY: help run test check bench fuzz fmt deny
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -24,7 +28,7 @@ run: ## build and run the demo: simulated piles over real MQTT, live pages, exac
 	@exec $(TARGET)/release/pilehub demo
 
 test: ## everything a change must pass: format, clippy, dependencies, house rules, all tests, crash tests
-	@.ci/need cargo cc
+	@.ci/need cargo cc mosquitto_pub mosquitto_rr node npm python3-venv
 	@mkdir -p $(TARGET) && : >$(LOG)
 	@cargo fmt --all --check
 	@cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -47,6 +51,20 @@ check: ## the quick round while working: format, clippy, unit tests and house ru
 bench: ## measure the figures of PERFORMANCE.md, against mosquitto on this machine
 	@.ci/need cargo cc mosquitto jq curl
 	@loadtest/bench/run
+
+# Coverage, debug assertions and overflow checks are on; a sanitizer is not: it takes a nightly compiler, and our crates
+# forbid `unsafe`, so that what goes wrong is a panic, an overflow or a broken assertion. What is found lies in
+# fuzz/artifacts/, what reaches new code in fuzz/corpus/; fuzz/seeds/ is committed and only read.
+fuzz: ## look for input that breaks the gate or the frames, FUZZ_S seconds per target (60)
+	@.ci/need cargo cc c++
+	@cargo fuzz --version >/dev/null 2>&1 \
+	  || cargo install --locked --version $(CARGO_FUZZ_VERSION) cargo-fuzz \
+	  || { echo "cargo-fuzz is missing and could not be built: cargo install --locked cargo-fuzz" >&2; exit 1; }
+	@for target in $(FUZZ_TARGETS); do \
+	  mkdir -p fuzz/corpus/$$target; \
+	  cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target \
+	    -- -max_total_time=$(FUZZ_S) -max_len=4096 -print_final_stats=1; \
+	done
 
 fmt: ## format the Rust sources
 	@cargo fmt --all

@@ -15,6 +15,7 @@ use crate::handle::Handle;
 pub(crate) mod code {
     pub(crate) const GHOST_CHARGE: &str = "GHOST_CHARGE";
     pub(crate) const PILE_OFFLINE: &str = "PILE_OFFLINE";
+    pub(crate) const SECRET_NOT_TAKEN: &str = "SECRET_NOT_TAKEN";
     pub(crate) const STOP_UNANSWERED: &str = "STOP_UNANSWERED";
     pub(crate) const PROVISIONAL: &str = "SETTLED_WITHOUT_RECORD";
     pub(crate) const ENDED_BY_FAULT: &str = "ENDED_BY_FAULT";

@@ -424,7 +424,7 @@ impl Handle {
         Ok(order)
     }
 
-    async fn commit(&self, commit: Commit) -> Result<(), Refusal> {
+    pub(crate) async fn commit(&self, commit: Commit) -> Result<(), Refusal> {
         use store::money::{CommitOutcome, Conflict};
         match self.core.ports.money.commit(commit).await {
             CommitOutcome::Applied => Ok(()),

@@ -15,6 +15,7 @@ mod pile_actor;
 mod pile_events;
 mod pile_samples;
 mod readings;
+mod secrets;
 mod session_actor;
 mod session_effects;
 mod session_words;

@@ -334,6 +334,7 @@ fn conflicting(conflict: Conflict) -> JobError {
         | Conflict::PaymentState(_)
         | Conflict::PileExists(_)
         | Conflict::IntegrationExists(_)
+        | Conflict::RotationRuns(_)
         | Conflict::TariffPublished(_)
         | Conflict::Malformed(_) => Refusal::IllegalState(format!("{conflict:?}")),
     })

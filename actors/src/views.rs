@@ -98,6 +98,18 @@ impl Handle {
         self.core.slot(pile_no).map(|slot| slot.facts.pile_code.clone())
     }
 
+    /// The codes of the piles of a station.
+    #[must_use]
+    pub fn codes_at(&self, station: &StationId) -> Vec<PileCode> {
+        let mut codes = Vec::new();
+        self.core.each_slot(|slot| {
+            if slot.facts.station_id == *station {
+                codes.push(slot.facts.pile_code.clone());
+            }
+        });
+        codes
+    }
+
     // Views -----------------------------------------------------------------------------------------------------
 
     /// One pile, as anybody may see it.

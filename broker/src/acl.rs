@@ -176,8 +176,8 @@ mod tests {
         ];
         const UP: [&str; 6] = ["heartbeat", "charging/status", "charging/finished", "command/ack", "event", "meter"];
         const DOWN: [&str; 3] = ["command", "record/ack", "record/+"];
-        let seed = 0x9e37_79b9_7f4a_7c15;
-        let (mut dice, mut allowed) = (Dice(seed), 0);
+        const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
+        let (mut dice, mut allowed) = (Dice(SEED), 0);
         for _ in 0..1_000_000 {
             let code = dice.one_of(&CODES);
             assert!(PileCode::parse(code).is_ok());

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use domain::{AckToken, PileNo, Timestamp, wire::UpTopic};
 
-use crate::sink::DownCause;
+use crate::{identity::Credential, sink::DownCause};
 
 /// A batch begins with its number.
 pub(crate) const HEAD_LEN: usize = 8;
@@ -22,7 +22,7 @@ const RETAIN: u8 = 2;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Record<'a> {
     Frame(FrameRecord<'a>),
-    Up { pile_no: PileNo, epoch: u32, code: &'a str, addr: SocketAddr },
+    Up { pile_no: PileNo, epoch: u32, code: &'a str, addr: SocketAddr, by: Credential },
     Down { pile_no: PileNo, epoch: u32, cause: DownCause, will: bool },
 }
 
@@ -65,7 +65,7 @@ impl Record<'_> {
                 out.extend_from_slice(&frame.payload_len.to_le_bytes());
                 put_bytes(out, frame.payload);
             }
-            Self::Up { pile_no, epoch, code, addr } => {
+            Self::Up { pile_no, epoch, code, addr, by } => {
                 out.push(UP);
                 put_whose(out, *pile_no, *epoch);
                 put_bytes(out, code.as_bytes());
@@ -74,12 +74,12 @@ impl Record<'_> {
                     IpAddr::V6(ip) => put_bytes(out, &ip.octets()),
                 }
                 out.extend_from_slice(&addr.port().to_le_bytes());
+                out.push(place_of(by, &Credential::ALL));
             }
             Self::Down { pile_no, epoch, cause, will } => {
                 out.push(DOWN);
                 put_whose(out, *pile_no, *epoch);
-                let number = DownCause::ALL.iter().position(|one| one == cause);
-                out.push(number.and_then(|at| u8::try_from(at).ok()).unwrap_or(0));
+                out.push(place_of(cause, &DownCause::ALL));
                 out.push(u8::from(*will));
             }
         }
@@ -89,6 +89,11 @@ impl Record<'_> {
 fn put_whose(out: &mut Vec<u8>, pile_no: PileNo, epoch: u32) {
     out.extend_from_slice(&pile_no.0.to_le_bytes());
     out.extend_from_slice(&epoch.to_le_bytes());
+}
+
+/// Its place in the list of all, which are few.
+fn place_of<T: PartialEq>(one: &T, all: &[T]) -> u8 {
+    all.iter().position(|other| other == one).and_then(|at| u8::try_from(at).ok()).unwrap_or(0)
 }
 
 /// Payloads are bounded far below 4 GiB by the gate's limits.
@@ -166,7 +171,8 @@ impl<'a> Records<'a> {
                 let port = self.take().map(u16::from_le_bytes)?;
                 let ip =
                     <[u8; 4]>::try_from(ip).map(IpAddr::from).or_else(|_| <[u8; 16]>::try_from(ip).map(IpAddr::from));
-                Some(Record::Up { pile_no, epoch, code, addr: SocketAddr::new(ip.ok()?, port) })
+                let by = *Credential::ALL.get(usize::from(self.u8()?))?;
+                Some(Record::Up { pile_no, epoch, code, addr: SocketAddr::new(ip.ok()?, port), by })
             }
             DOWN => {
                 let cause = *DownCause::ALL.get(usize::from(self.u8()?))?;
@@ -210,10 +216,10 @@ mod tests {
 
     #[test]
     fn links_are_read_back() {
-        let mut records = vec![
-            Record::Up { pile_no: PileNo(7), epoch: 3, code: "P-7", addr: "10.1.2.3:4567".parse().unwrap() },
-            Record::Up { pile_no: PileNo(7), epoch: 3, code: "P", addr: "[2001:db8::1]:1".parse().unwrap() },
-        ];
+        let up =
+            |code, addr: &str, by| Record::Up { pile_no: PileNo(7), epoch: 3, code, addr: addr.parse().unwrap(), by };
+        let mut records: Vec<_> = Credential::ALL.map(|by| up("P-7", "10.1.2.3:4567", by)).into();
+        records.push(up("P", "[2001:db8::1]:1", Credential::Secret));
         records.extend(DownCause::ALL.map(|cause| Record::Down {
             pile_no: PileNo(u32::MAX),
             epoch: u32::MAX,

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{PileCode, PileNo, Timestamp};
+use domain::{PileCode, Timestamp};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{
@@ -23,10 +23,11 @@ use crate::{
         machine::{Action, Claim, Forbidden, Frame, Machine, ReaderClaim},
     },
     guard::Ban,
+    identity::{Proof, Rejected, Verified},
     limits::{FRAME_UNIT_LEN, PAYLOAD_LEN_MAX, READ_BUFFER_LEN},
     mqtt::{
         framer::{Framer, Raw, Unframed},
-        read::{Malformed, Packet},
+        read::{Malformed, Packet, Password},
         write::{self, ConnectCode},
     },
     names,
@@ -146,6 +147,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
                 Turn::Read { refused } => refused,
                 Turn::Wait => return Poll::Pending,
                 Turn::Over(cause) => {
+                    // Without its farewell a TLS client takes the end for an attack and may not come again by itself.
+                    if !this.conn.is_plain() {
+                        let _ = Pin::new(&mut this.io).poll_shutdown(cx);
+                    }
                     this.shared.finish(&this.conn, cause);
                     return Poll::Ready(());
                 }
@@ -226,16 +231,18 @@ impl Reading<'_> {
     }
 
     fn examine(&self, machine: &mut Machine, claim: &Claim<'_>) -> ControlFlow<Stop> {
-        let (pile_no, code) = match self.identify(claim) {
-            Ok(identity) => identity,
-            Err(refused) => return ControlFlow::Break(Stop::Refuse(refused)),
-        };
+        // Before the secret is looked at: a token that is right is used up by it.
         if !self.shared.guard.admit(self.now) {
             return ControlFlow::Break(Stop::Refuse(ConnectCode::ServerUnavailable));
         }
+        let Verified { pile_no, code, by } = match self.identify(claim) {
+            Ok(verified) => verified,
+            Err(refused) => return ControlFlow::Break(Stop::Refuse(refused)),
+        };
         let new = Admission {
             pile_no,
             code: code.clone(),
+            by,
             silence_max: self.silence_max(claim.keep_alive_s),
             has_will: claim.has_will,
             keeps_session: !claim.clean_session,
@@ -245,7 +252,7 @@ impl Reading<'_> {
         match self.shared.registry.admit(self.conn, new, &self.shared.collector) {
             Ok(Seated { epoch, session, odd }) => {
                 let resumed = session.is_some();
-                tracing::info!(pile = %code, epoch, peer = %self.conn.peer, resumed, "pile connected");
+                tracing::info!(pile = %code, epoch, peer = %self.conn.peer, resumed, ?by, "pile connected");
                 self.odd(&code, odd);
                 machine.admit(code);
                 self.conn.accept(session, self.now);
@@ -271,7 +278,7 @@ impl Reading<'_> {
     fn examine_reader(&self, machine: &mut Machine, claim: &ReaderClaim<'_>) -> ControlFlow<Stop> {
         let Self { shared, conn, now, .. } = self;
         let refuse = |code| ControlFlow::Break(Stop::Refuse(code));
-        let Some(password) = claim.password else { return refuse(ConnectCode::BadCredentials) };
+        let Some(Password(password)) = claim.password else { return refuse(ConnectCode::BadCredentials) };
         if !self.is_listened_to(claim.username) {
             return refuse(ConnectCode::NotAuthorized);
         }
@@ -299,25 +306,33 @@ impl Reading<'_> {
     }
 
     /// Who it is, by its certificate or its secret; else the refusal. A guess never touches the pile's own connection.
-    fn identify(&self, claim: &Claim<'_>) -> Result<(PileNo, PileCode), ConnectCode> {
+    fn identify(&self, claim: &Claim<'_>) -> Result<Verified, ConnectCode> {
         let Self { shared, conn, now, .. } = self;
-        let from = conn.peer.ip();
+        let (from, identities) = (conn.peer.ip(), &shared.identities);
         if let Some(cert) = &conn.cert {
-            let identity = shared.identities.by_certificate(claim.code).filter(|_| cert.common_name == claim.code);
-            return identity.ok_or_else(|| {
+            let named = (cert.common_name == claim.code).then_some(Proof::Certificate);
+            let verified = named.and_then(|proof| identities.verify(claim.code, proof, self.received).ok());
+            return verified.ok_or_else(|| {
                 tracing::warn!(target: "audit", peer = %conn.peer, pile = claim.code, cn = cert.common_name,
                     serial = %cert.serial, "a certificate of another");
                 shared.certificate_refused(conn.peer, "certificate_of_another", *now);
                 ConnectCode::NotAuthorized
             });
         }
-        let Some(password) = claim.password else { return Err(ConnectCode::BadCredentials) };
+        let Some(Password(password)) = claim.password else { return Err(ConnectCode::BadCredentials) };
         if !self.is_listened_to(claim.code) {
             return Err(ConnectCode::NotAuthorized);
         }
-        if let Some(identity) = shared.identities.verify(claim.code, password) {
-            shared.guard.right(claim.code, from, *now);
-            return Ok(identity);
+        match identities.verify(claim.code, Proof::Password(password), self.received) {
+            Ok(verified) => {
+                shared.guard.right(claim.code, from, *now);
+                return Ok(verified);
+            }
+            Err(Rejected::CertificateOnly) => {
+                tracing::warn!(target: "audit", peer = %conn.peer, pile = claim.code, "certificate needed");
+                return Err(ConnectCode::NotAuthorized);
+            }
+            Err(Rejected::Wrong) => {}
         }
         self.guessed_wrong(claim.code);
         Err(ConnectCode::BadCredentials)

@@ -75,7 +75,10 @@ impl<S: UpSink> Ingest<S> {
                     frames += 1;
                     bytes += frame.payload.len();
                 }
-                Record::Up { pile_no, epoch, code, addr } => self.up(pile_no, epoch, code, addr),
+                Record::Up { pile_no, epoch, code, addr, by } => {
+                    self.know(pile_no, epoch, code);
+                    self.sink.link(LinkEvent::Up { pile_no, epoch, addr, by });
+                }
                 Record::Down { pile_no, epoch, cause, will } => {
                     if let Some(link) = self.links.get_mut(pile_no.index()) {
                         link.up = false;
@@ -92,7 +95,7 @@ impl<S: UpSink> Ingest<S> {
         self.shared.flow.delivered(frames, bytes);
     }
 
-    fn up(&mut self, pile_no: PileNo, epoch: u32, code: &str, addr: std::net::SocketAddr) {
+    fn know(&mut self, pile_no: PileNo, epoch: u32, code: &str) {
         let at = pile_no.index();
         if pile_no.0 <= PILE_NO_MAX && self.links.len() <= at {
             self.links.resize_with(at + 1, Link::default);
@@ -104,7 +107,6 @@ impl<S: UpSink> Ingest<S> {
                 link.code = PileCode::parse(code).ok();
             }
         }
-        self.sink.link(LinkEvent::Up { pile_no, epoch, addr });
     }
 
     fn frame(&mut self, frame: &FrameRecord<'_>) -> Deliver {
@@ -159,7 +161,13 @@ mod tests {
     const HEARTBEAT: &[u8] = br#"{"status":1,"timestamp":1763690000000}"#;
 
     fn up(epoch: u32) -> Record<'static> {
-        Record::Up { pile_no: PileNo(1), epoch, code: "P1", addr: "127.0.0.1:1".parse().unwrap() }
+        Record::Up {
+            pile_no: PileNo(1),
+            epoch,
+            code: "P1",
+            addr: "127.0.0.1:1".parse().unwrap(),
+            by: crate::Credential::Secret,
+        }
     }
 
     fn down(epoch: u32) -> Record<'static> {

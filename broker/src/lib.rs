@@ -19,7 +19,11 @@ mod batch;
 mod collector;
 mod conn;
 mod driver;
+mod enrolment;
 mod flow;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod guard;
 mod handles;
@@ -43,9 +47,13 @@ mod tls;
 mod uptime;
 
 pub use attempts::Attempt;
+pub use enrolment::{TOKEN_LEN, token_from};
 pub use gate::{Gate, GateConfig, GateLimits};
 pub use handles::{Acks, Outbound, SendError};
-pub use identity::{Identities, Identity, MASTER_KEY_LEN, NoRandomness, Verifier, new_secret};
+pub use identity::{
+    Credential, Identities, Identity, MASTER_KEY_LEN, NextSecret, NoRandomness, Proof, Rejected, Verified, Verifier,
+    new_secret,
+};
 pub use pacing::Pacing;
 pub use readers::{Account, Grants, Readers, username};
 pub use router::RouterKind;

@@ -21,6 +21,7 @@ use crate::{
     collector::Collector,
     conn::{Conn, Who, outbox::Outbox},
     guard::bucket::{Bucket, Rate},
+    identity::Credential,
     limits::{CLONE_WINDOW, FLAG_EVERY, FLAPS_BURST, FLAPS_PER_MIN, PILE_NO_MAX, SESSIONS_BYTES_MAX},
     sink::DownCause,
     uptime::Uptime,
@@ -116,6 +117,7 @@ pub(crate) enum Odd {
 pub(crate) struct Admission {
     pub(crate) pile_no: PileNo,
     pub(crate) code: PileCode,
+    pub(crate) by: Credential,
     pub(crate) silence_max: Duration,
     pub(crate) has_will: bool,
     pub(crate) keeps_session: bool,
@@ -152,7 +154,7 @@ impl Registry {
 
     /// Gives a connection the seat of its pile, taking it from an earlier one.
     pub(crate) fn admit(&self, conn: &Arc<Conn>, new: Admission, collector: &Collector) -> Result<Seated, NoSeat> {
-        let Admission { pile_no, code, silence_max, has_will, keeps_session, connects, now } = new;
+        let Admission { pile_no, code, by, silence_max, has_will, keeps_session, connects, now } = new;
         if pile_no.0 > PILE_NO_MAX {
             return Err(NoSeat::Beyond);
         }
@@ -177,7 +179,7 @@ impl Registry {
             collector.push(&Record::Down { pile_no, epoch: who.epoch, cause, will: cause.executes_will() });
             session = who.keeps_session.then(|| old.take_session());
         }
-        collector.push(&Record::Up { pile_no, epoch, code: code.as_str(), addr: conn.peer });
+        collector.push(&Record::Up { pile_no, epoch, code: code.as_str(), addr: conn.peer, by });
         conn.admit(Who { pile_no, epoch, code, silence_max, has_will, keeps_session });
         self.admitted.fetch_add(1, Ordering::Relaxed);
         drop(seats);
@@ -296,6 +298,7 @@ mod tests {
         Admission {
             pile_no: PileNo(no),
             code: PileCode::parse(&format!("P{no}")).unwrap(),
+            by: Credential::Secret,
             silence_max: Duration::from_secs(9),
             has_will: true,
             keeps_session: false,

@@ -72,7 +72,7 @@ async fn gate(room: usize) -> (Gate, SocketAddr, mpsc::Receiver<(u64, AckToken)>
     let identities = Arc::new(Identities::new(&[1; 32]));
     let code = PileCode::parse("P1").unwrap();
     let verifier = identities.verifier_of(&code, "s");
-    identities.insert(Identity { pile_no: PileNo(1), code: code.clone(), verifier });
+    identities.insert(Identity::new(PileNo(1), code.clone(), verifier));
     let gate = Gate::new(GateConfig::default(), identities, Arc::new(Epoch));
     let (readers, name) = (gate.readers(), IntegrationName::parse("x").unwrap());
     readers.serve_on(Handle::current());

@@ -152,7 +152,7 @@ pub(crate) mod tests {
         let identities = Identities::new(&[1; 32]);
         let code = PileCode::parse("P1").unwrap();
         let verifier = identities.verifier_of(&code, "s");
-        identities.insert(Identity { pile_no: PileNo(1), code, verifier });
+        identities.insert(Identity::new(PileNo(1), code, verifier));
         let config = GateConfig {
             router: RouterKind::Loopback,
             frames_in_flight_max: FRAMES_IN_FLIGHT_MAX,

@@ -9,6 +9,8 @@ use domain::{
     wire::{FrameError, UpFrame, UpTopic},
 };
 
+use crate::identity::Credential;
+
 /// Implemented by the hub over its actors. Called on the hot thread: it must not block.
 pub trait UpSink: Send + 'static {
     /// A frame that was understood. Its token comes back through [`Acks`](crate::Acks) once it is stored.
@@ -77,7 +79,7 @@ pub struct BadFrame<'a> {
 /// A pile came or went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkEvent {
-    /// It connected and showed its secret. It subscribes a moment later; what is sent to it at once waits for that.
+    /// It connected and showed who it is. It subscribes a moment later; what is sent to it at once waits for that.
     Up {
         /// Which pile.
         pile_no: PileNo,
@@ -85,6 +87,8 @@ pub enum LinkEvent {
         epoch: u32,
         /// From where.
         addr: SocketAddr,
+        /// What it showed.
+        by: Credential,
     },
     /// That connection is over. After a takeover this comes before the `Up` of the next one.
     Down {

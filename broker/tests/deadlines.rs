@@ -60,6 +60,25 @@ async fn a_connect_must_come_within_5_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_thousand_that_trickle_their_connect_are_all_closed_in_time_and_a_pile_gets_in() {
+    let hub = Hub::simulated();
+    let connect = common::encode(&Packet::Connect(connect_packet("P1", "P1", &secret("P1"))));
+    let mut slow: Vec<_> = (0..1_000).map(|_| hub.plug(1024)).collect();
+    let since = Instant::now();
+    let mut closed = 0;
+    for byte in &connect {
+        for charger in &mut slow {
+            closed += usize::from(tokio::io::AsyncWriteExt::write_all(&mut charger.stream, &[*byte]).await.is_err());
+        }
+        assert_eq!(hub.plug(1024).login("P2", &secret("P2")).await, 0);
+        sleep(Duration::from_millis(400)).await;
+    }
+    assert!(closed >= 1_000 && since.elapsed() > limits::CONNECT_WITHIN);
+    assert!(hub.gate.connections() <= 1);
+    assert!(hub.store.told().iter().all(|told| !matches!(told, Told::Up { pile_no: 1, .. })));
+}
+
+#[tokio::test(start_paused = true)]
 async fn silence_for_one_and_a_half_keep_alives_closes() {
     let hub = Hub::simulated();
     for (keep_alive, silence) in [(10, 15), (1, 1), (60, 90), (0, 900)] {

@@ -49,6 +49,17 @@ async fn wrong_credentials_get_connack_4_or_5_and_are_closed() {
 }
 
 #[tokio::test]
+async fn a_pile_of_a_station_of_certificates_is_refused_its_password_with_5() {
+    let hub = Hub::start().await;
+    hub.identities.set_certificate_only([&domain::PileCode::parse("P1").unwrap()], true);
+    for password in [secret("P1"), "wrong".to_owned()] {
+        let mut charger = hub.dial().await;
+        assert_eq!(charger.login_with(connect_packet("P1", "P1", &password)).await, 5);
+        charger.closed().await;
+    }
+}
+
+#[tokio::test]
 async fn a_refused_charger_that_goes_on_talking_still_reads_its_connack() {
     let hub = Hub::start().await;
     let mut charger = hub.dial().await;

@@ -241,6 +241,17 @@ async fn a_new_certificate_is_used_without_ending_a_session_and_a_broken_one_cha
 }
 
 #[tokio::test]
+async fn the_end_of_a_connection_is_told_and_not_just_cut() {
+    let fort = Fort::start().await;
+    let mut first = fort.dial(None).await;
+    assert_eq!(first.login("P1", &secret("P1")).await, 0);
+    let mut second = fort.dial(None).await;
+    assert_eq!(second.login("P1", &secret("P1")).await, 0);
+    // Cut off without a farewell, this were an error.
+    assert_eq!(first.stream.read_to_end(&mut Vec::new()).await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn a_thousand_idle_sockets_do_not_hold_the_door_shut_and_are_closed_after_a_while() {
     let fort = Fort::start().await;
     let mut idle = Vec::new();

@@ -1,5 +1,7 @@
 //! What the hub asks of a pile.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{CommandId, ConnectorId, OrderNo, StopReason, Timestamp, WattHours, Watts};
@@ -64,6 +66,22 @@ pub enum CommandKind {
         /// Seconds between two heartbeats.
         seconds: u32,
     },
+    /// Replace the pile's secret, from its next connection on.
+    SetSecret {
+        /// The secret. It is sent and neither stored nor shown: what is made of a stored command has none.
+        #[serde(skip)]
+        secret: PileSecret,
+    },
+}
+
+/// A pile's secret on its way to the pile; never printed by accident.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct PileSecret(pub String);
+
+impl fmt::Debug for PileSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PileSecret(..)")
+    }
 }
 
 /// Position of a ground lock.
@@ -86,7 +104,26 @@ impl CommandKind {
             | Self::UnlockConnector { .. }
             | Self::GroundLock { .. }
             | Self::SyncTime
-            | Self::SetHeartbeatInterval { .. } => None,
+            | Self::SetHeartbeatInterval { .. }
+            | Self::SetSecret { .. } => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_on_its_way_is_neither_printed_nor_stored() {
+        let command = Command {
+            command_id: CommandId::parse("S1").unwrap(),
+            kind: CommandKind::SetSecret { secret: PileSecret("hush".to_owned()) },
+            expires_at: None,
+        };
+        let stored = serde_json::to_string(&command).unwrap();
+        assert!(!stored.contains("hush") && !format!("{command:?}").contains("hush"), "{stored}");
+        let read: Command = serde_json::from_str(&stored).unwrap();
+        assert_eq!(read.kind, CommandKind::SetSecret { secret: PileSecret::default() });
     }
 }

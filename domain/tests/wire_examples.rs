@@ -4,7 +4,7 @@
 use domain::{
     CommandId, ConnectorId, DeciCelsius, EventId, MilliAmps, MilliVolts, OrderNo, PileCode, SocTenths, StopReason,
     Timestamp, WattHours, Watts,
-    command::{Command, CommandKind, LockPosition},
+    command::{Command, CommandKind, LockPosition, PileSecret},
     wire::{
         AckResult, ChargingStatus, CommandAck, ConnectorReport, EventKind, Finished, Heartbeat, Meter, PileEvent,
         RecordAck, RecordAckResult, ReportedStatus, UpFrame, UpTopic, encode_command, encode_record_ack, parse,
@@ -331,6 +331,7 @@ fn rule_1_7_every_command_is_written_with_its_fields_and_read_back() {
         ),
         (CommandKind::SyncTime, json!({"type":"syncTime","time":1_763_690_000_001_i64})),
         (CommandKind::SetHeartbeatInterval { seconds: 15 }, json!({"type":"setHeartbeatInterval","seconds":15})),
+        (CommandKind::SetSecret { secret: PileSecret("0aF".to_owned()) }, json!({"type":"setSecret","secret":"0aF"})),
     ];
     for (kind, mut expected) in table {
         let command = Command { command_id: CommandId::parse("c1").unwrap(), kind, expires_at: None };

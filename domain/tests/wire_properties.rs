@@ -4,7 +4,7 @@
 use domain::{
     CommandId, ConnectorId, DeciCelsius, EventId, MilliAmps, MilliVolts, OrderNo, PileCode, SocTenths, StopReason,
     Timestamp, WattHours, Watts,
-    command::{Command, CommandKind, LockPosition},
+    command::{Command, CommandKind, LockPosition, PileSecret},
     limits::{CONNECTORS_MAX, ENERGY_WH_MAX, METER_WH_MAX, TEXT_LEN_MAX},
     wire::{
         AckResult, ChargingStatus, CommandAck, ConnectorReport, EventKind, Finished, Heartbeat, Meter, PileEvent,
@@ -180,6 +180,7 @@ fn kind() -> impl Strategy<Value = CommandKind> {
             .prop_map(|(connector, position)| CommandKind::GroundLock { connector, position }),
         Just(CommandKind::SyncTime),
         any::<u32>().prop_map(|seconds| CommandKind::SetHeartbeatInterval { seconds }),
+        "[0-9a-f]{64}".prop_map(|secret| CommandKind::SetSecret { secret: PileSecret(secret) }),
     ]
 }
 

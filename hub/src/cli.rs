@@ -17,6 +17,7 @@ use crate::{
     demo, doctor,
     http::auth::Role,
     integration_cmd::{self, IntegrationCommand},
+    keys::KeyError,
     serve, token,
 };
 
@@ -139,7 +140,10 @@ impl fmt::Display for Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self::Failed(error)
+        match error.downcast_ref::<KeyError>() {
+            Some(of_setting) if of_setting.is_of_setting() => Self::Refused(of_setting.to_string()),
+            Some(_) | None => Self::Failed(error),
+        }
     }
 }
 

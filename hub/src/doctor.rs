@@ -2,17 +2,22 @@
 
 use std::{fmt, fs, io, net::TcpListener, path::Path};
 
-use domain::Clock;
+use broker::Tls;
+use domain::{Clock, Millis, Timestamp};
 use store::{money::StoreError, sqlite};
 
 use crate::{
     cli::{Failure, print},
     clock::SystemClock,
-    config::Config,
+    config::{self, Config},
+    keys,
+    serve::tls_files,
 };
 
 /// A wall clock before this is not set: 2025-01-01.
 const CLOCK_MIN_MS: i64 = 1_735_689_600_000;
+/// A certificate that ends sooner should be renewed.
+const CERTIFICATE_LEFT_MIN: Millis = Millis::from_secs(30 * 86_400);
 /// File descriptors beside those of connections: databases, listeners, logs.
 const DESCRIPTORS_SPARE: u64 = 256;
 
@@ -41,10 +46,13 @@ pub(crate) fn run(config: &Config) -> Result<(), Failure> {
     let findings = [
         good("the configuration is in order"),
         engine(config),
+        master_key(config),
         data_dir(Path::new(&config.store.data_dir)),
         store(Path::new(&config.store.data_dir)),
         port("http.listen", &config.http.listen),
         port("mqtt.listen", &config.mqtt.listen),
+        port("mqtt.tls_listen", &config.mqtt.tls_listen),
+        certificates(&config.mqtt, SystemClock::default().now()),
         clock(),
         descriptors(config),
     ];
@@ -67,6 +75,14 @@ fn engine(config: &Config) -> Finding {
     match config.store.engine.as_str() {
         "cql" => bad("store.engine is \"cql\"", "this build has the embedded engine only: use \"sqlite\""),
         _ => good("the store is the embedded engine"),
+    }
+}
+
+fn master_key(config: &Config) -> Finding {
+    match keys::given_master(config) {
+        Ok(Some(_)) => good("the given master key can be read"),
+        Ok(None) => good("the master key is the one in the data directory; a backup must have it"),
+        Err(error) => bad(error.to_string(), "give the file to the user that runs the hub"),
     }
 }
 
@@ -106,6 +122,25 @@ fn port(key: &str, address: &str) -> Finding {
             "fine when this hub is running; else stop the other process (ss -ltnp) or set another address",
         ),
         Err(error) => bad(format!("{key} = {address}: {error}"), "set an address of this machine"),
+    }
+}
+
+/// Whether the TLS door could open, and for how long.
+fn certificates(mqtt: &config::Mqtt, now: Timestamp) -> Finding {
+    if mqtt.tls_listen.is_empty() {
+        return good("no certificates are needed: mqtt.tls_listen is off");
+    }
+    let ends = match Tls::open(tls_files(mqtt)) {
+        Ok(tls) => Timestamp::from_millis_clamped(tls.ends().saturating_mul(1_000)),
+        Err(error) => return bad(error.to_string(), "`pilehub cert init` makes certificates for a first installation"),
+    };
+    let left = ends.since(now);
+    let finding =
+        bad(format!("{} ends at {ends}", mqtt.tls_cert), "make or get a new one; a running hub reads it again");
+    match left {
+        left if left.0 <= 0 => finding,
+        left if left < CERTIFICATE_LEFT_MIN => Finding { minor: true, ..finding },
+        _ => good(format!("the certificates can be used until {ends}")),
     }
 }
 

@@ -8,7 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use domain::{IntegrationName, PileCode};
+use broker::{MASTER_KEY_LEN, token_from};
+use domain::{CommandId, IntegrationName, PileCode};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// Bytes of a key that the hub makes.
-const KEY_LEN: usize = 32;
+const KEY_LEN: usize = MASTER_KEY_LEN;
 /// Bytes of a block of SHA-256.
 const BLOCK_LEN: usize = 64;
 
@@ -29,6 +30,8 @@ pub(crate) enum KeyError {
     File { path: PathBuf, cause: io::Error },
     #[error("the key file {} does not hold 64 hexadecimal digits; restore it from a backup", path.display())]
     Unreadable { path: PathBuf },
+    #[error("auth.master_key_file = \"{}\": {why}; name a readable file with 64 hexadecimal digits", path.display())]
+    Given { path: PathBuf, why: String },
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
 }
@@ -53,28 +56,37 @@ impl std::fmt::Debug for Keys {
 impl Keys {
     /// Reads the keys, making those that do not exist.
     pub(crate) fn open(config: &Config) -> Result<Self, KeyError> {
-        let dir = Path::new(&config.store.data_dir);
-        let given_or = |given: &str, name: &str| match given {
-            // The text in the file is the key, so that others can be given it.
-            "" => kept(&dir.join(name)).map(|key| hex(&key).into_bytes()),
-            given => Ok(given.as_bytes().to_vec()),
-        };
         Ok(Self {
-            jwt: given_or(&config.auth.jwt_key, "jwt.key")?,
-            sandbox: given_or(&config.payment.sandbox_key, "sandbox.key")?,
-            master: kept(&dir.join("master.key"))?,
+            jwt: jwt(config)?,
+            sandbox: given_or_kept(config, &config.payment.sandbox_key, "sandbox.key")?,
+            master: master(config, &Path::new(&config.store.data_dir).join("master.key"))?,
         })
     }
 
     /// A pile's secret that can be made again from the idempotent call that registered it, by this hub only: so the
     /// answer can be given twice although the secret is kept nowhere.
     pub(crate) fn secret_from(&self, seed: &[u8], code: &PileCode) -> String {
+        hex(&self.derived(b"pile secret\0", seed, code))
+    }
+
+    /// The secret that a change gives a pile; it can be made again for as long as the change is under way.
+    pub(crate) fn next_secret(&self, rotation_id: &CommandId, code: &PileCode) -> String {
+        hex(&self.derived(b"next pile secret\0", rotation_id.as_str().as_bytes(), code))
+    }
+
+    /// A pile's enrolment token that can be made again from the idempotent call that asked for it.
+    pub(crate) fn token_from(&self, seed: &[u8], code: &PileCode) -> String {
+        let bytes = self.derived(b"enrolment token\0", seed, code);
+        token_from(bytes.first_chunk().copied().unwrap_or_default())
+    }
+
+    fn derived(&self, what: &[u8], seed: &[u8], code: &PileCode) -> [u8; KEY_LEN] {
         let mut mac = self.master_mac();
-        mac.update(b"pile secret\0");
+        mac.update(what);
         mac.update(seed);
         mac.update(b"\0");
         mac.update(code.as_str().as_bytes());
-        hex(&mac.finalize().into_bytes())
+        mac.finalize().into_bytes().into()
     }
 
     /// An integration's secret, in the same way.
@@ -93,6 +105,58 @@ impl Keys {
         block.iter_mut().zip(self.master).for_each(|(to, from)| *to = from);
         Hmac::new(&block.into())
     }
+}
+
+/// The key that signs tokens.
+pub(crate) fn jwt(config: &Config) -> Result<Vec<u8>, KeyError> {
+    given_or_kept(config, &config.auth.jwt_key, "jwt.key")
+}
+
+fn given_or_kept(config: &Config, given: &str, name: &str) -> Result<Vec<u8>, KeyError> {
+    match given {
+        // The text in the file is the key, so that others can be given it.
+        "" => kept(&Path::new(&config.store.data_dir).join(name)).map(|key| hex(&key).into_bytes()),
+        given => Ok(given.as_bytes().to_vec()),
+    }
+}
+
+impl KeyError {
+    /// It is a setting that is wrong, and no accident.
+    pub(crate) const fn is_of_setting(&self) -> bool {
+        matches!(self, Self::Given { .. })
+    }
+}
+
+/// The master key as it is written: 64 hexadecimal digits, spaces around them do not count.
+pub(crate) fn master_key_of(text: &str) -> Option<[u8; MASTER_KEY_LEN]> {
+    unhex(text.trim()).and_then(|bytes| bytes.try_into().ok())
+}
+
+/// The master key that the settings give, if they give one.
+pub(crate) fn given_master(config: &Config) -> Result<Option<[u8; MASTER_KEY_LEN]>, KeyError> {
+    let auth = &config.auth;
+    if !auth.master_key.is_empty() {
+        // What is no key was refused with the rest of the configuration.
+        return Ok(master_key_of(&auth.master_key));
+    }
+    if auth.master_key_file.is_empty() { Ok(None) } else { master_in(Path::new(&auth.master_key_file)).map(Some) }
+}
+
+/// The master key that is given, else the one in the data directory.
+fn master(config: &Config, own: &Path) -> Result<[u8; MASTER_KEY_LEN], KeyError> {
+    let Some(given) = given_master(config)? else { return kept(own) };
+    let earlier = read(own).ok().flatten().and_then(|text| master_key_of(&text));
+    if earlier.is_some_and(|earlier| earlier != given) {
+        tracing::warn!(file = %own.display(), "the given master key is not that of the data directory: piles that \
+            were registered with that one are refused");
+    }
+    Ok(given)
+}
+
+fn master_in(path: &Path) -> Result<[u8; MASTER_KEY_LEN], KeyError> {
+    let wrong = |why: String| KeyError::Given { path: path.to_owned(), why };
+    let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    master_key_of(&text).ok_or_else(|| wrong(format!("({} characters)", text.trim().chars().count())))
 }
 
 /// The key in a file; the file is made when there is none. Two processes that make it at once agree on one.
@@ -124,8 +188,7 @@ fn read(path: &Path) -> io::Result<Option<String>> {
 }
 
 fn parse(path: &Path, text: &str) -> Result<[u8; KEY_LEN], KeyError> {
-    let bytes = unhex(text.trim()).and_then(|bytes| <[u8; KEY_LEN]>::try_from(bytes).ok());
-    bytes.ok_or_else(|| KeyError::Unreadable { path: path.to_owned() })
+    master_key_of(text).ok_or_else(|| KeyError::Unreadable { path: path.to_owned() })
 }
 
 /// Writes a file beside and links it into place, so that nobody ever reads half a key; `false` when somebody else was first.
@@ -184,6 +247,37 @@ mod tests {
         assert_eq!(Keys::open(&config).unwrap().jwt, config.auth.jwt_key.as_bytes());
         fs::write(dir.path().join("master.key"), "short").unwrap();
         assert!(matches!(Keys::open(&config), Err(KeyError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn a_given_master_key_wins_and_one_of_wrong_length_is_refused_without_being_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config_in(dir.path());
+        let file = dir.path().join("given");
+        fs::write(&file, format!("{}\n", "Ab".repeat(32))).unwrap();
+        config.auth.master_key_file = file.display().to_string();
+        assert_eq!(Keys::open(&config).unwrap().master, [0xab; 32]);
+        assert!(!dir.path().join("master.key").exists(), "no other is made beside it");
+        config.auth.master_key = "cd".repeat(32);
+        assert_eq!(Keys::open(&config).unwrap().master, [0xcd; 32]);
+        config.auth.master_key.clear();
+        for bad in ["hush", &"a".repeat(63), &"a".repeat(66)] {
+            fs::write(&file, bad).unwrap();
+            let error = Keys::open(&config).unwrap_err();
+            assert!(error.is_of_setting() && !error.to_string().contains(bad), "{error}");
+        }
+        config.auth.master_key_file = dir.path().join("none").display().to_string();
+        assert!(Keys::open(&config).unwrap_err().is_of_setting());
+    }
+
+    #[test]
+    fn what_is_derived_differs_by_what_it_is_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = Keys::open(&config_in(dir.path())).unwrap();
+        let (code, id) = (PileCode::parse("P1").unwrap(), CommandId::parse("call").unwrap());
+        assert_ne!(keys.next_secret(&id, &code), keys.secret_from(b"call", &code));
+        assert_eq!(keys.token_from(b"call", &code).len(), broker::TOKEN_LEN);
+        assert_ne!(keys.token_from(b"call", &code), keys.token_from(b"other", &code));
     }
 
     #[test]

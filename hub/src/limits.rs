@@ -39,6 +39,12 @@ pub(crate) const RADIUS_M_MAX: i64 = 200_000;
 pub(crate) const RADIUS_M_DEFAULT: i64 = 5_000;
 /// Addresses whose calls are counted. Beyond: those that were silent longest are forgotten.
 pub(crate) const ADDRESSES_MAX: usize = 65_536;
+/// How long both secrets of a pile are good while one replaces the other, in seconds.
+pub(crate) const ROTATION_S: i64 = 86_400;
+/// How long an enrolment token lets its pile in, in seconds.
+pub(crate) const ENROLMENT_S: i64 = 900;
+/// Changes of secrets in one commit. Beyond: the next commit.
+pub(crate) const ROTATIONS_PER_COMMIT_MAX: usize = 256;
 /// Seconds by which the time of a payment callback may be off. Beyond: 401.
 pub(crate) const CALLBACK_SKEW_S: i64 = 300;
 /// How long a stopping hub waits for calls that are running, in seconds. Beyond: it stops without them.

@@ -13,10 +13,12 @@ use bytes::Bytes;
 use domain::{
     AckToken, PileCode, PileNo, Timestamp,
     command::Command,
-    wire::{DownTopic, RecordAckResult, UpTopic, encode_command, encode_record_ack},
+    wire::{DownTopic, RecordAckResult, UpFrame, UpTopic, encode_command, encode_record_ack},
 };
 use parking_lot::Mutex;
 use store::telemetry::Quarantined;
+
+use crate::credentials::Credentials;
 
 /// How long a message that does not expire is kept for a pile that went away: by then what is still needed has been sent
 /// again.
@@ -30,16 +32,22 @@ type Epochs = Arc<Mutex<HashMap<PileNo, u32>>>;
 pub(crate) struct ToActors {
     actors: Handle,
     epochs: Epochs,
+    credentials: Arc<Credentials>,
 }
 
 impl ToActors {
-    pub(crate) fn new(actors: Handle, piles: &ToPiles) -> Self {
-        Self { actors, epochs: Arc::clone(&piles.epochs) }
+    pub(crate) fn new(actors: Handle, piles: &ToPiles, credentials: Arc<Credentials>) -> Self {
+        Self { actors, epochs: Arc::clone(&piles.epochs), credentials }
     }
 }
 
 impl UpSink for ToActors {
     fn frame(&mut self, up: broker::Up<'_>) -> Deliver {
+        if let UpFrame::CommandAck(ack) = &up.frame
+            && self.credentials.answered(up.pile_no, ack, up.token)
+        {
+            return Deliver::Taken;
+        }
         let keeps_bytes = !matches!(up.topic, UpTopic::Heartbeat | UpTopic::Meter);
         let taken = self.actors.frame(api::Up {
             pile_no: up.pile_no,
@@ -69,10 +77,11 @@ impl UpSink for ToActors {
 
     fn link(&mut self, event: LinkEvent) {
         match event {
-            LinkEvent::Up { pile_no, epoch, addr } => {
-                tracing::debug!(pile = pile_no.0, epoch, %addr, "link up");
+            LinkEvent::Up { pile_no, epoch, addr, by } => {
+                tracing::debug!(pile = pile_no.0, epoch, %addr, ?by, "link up");
                 self.epochs.lock().insert(pile_no, epoch);
                 self.actors.link_up(pile_no, epoch);
+                self.credentials.linked(pile_no, by);
             }
             LinkEvent::Down { pile_no, epoch, cause, will } => {
                 tracing::debug!(pile = pile_no.0, epoch, %cause, will, "link down");
@@ -102,6 +111,11 @@ pub(crate) struct ToPiles {
 impl ToPiles {
     pub(crate) fn new(outbound: Outbound, acks: Acks) -> Self {
         Self { outbound, acks, epochs: Epochs::default() }
+    }
+
+    /// Whether a pile has a connection.
+    pub(crate) fn is_connected(&self, pile_no: PileNo) -> bool {
+        self.outbound.is_connected(pile_no)
     }
 
     fn send(&self, pile_no: PileNo, code: &PileCode, topic: DownTopic, payload: Vec<u8>, keep: Duration) -> bool {

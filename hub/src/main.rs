@@ -5,6 +5,7 @@ mod cert_cmd;
 mod cli;
 mod clock;
 mod config;
+mod credentials;
 mod demo;
 mod doctor;
 mod http;

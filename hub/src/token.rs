@@ -9,7 +9,7 @@ use crate::{
     clock::SystemClock,
     config::Config,
     http::auth::{Role, Tokens},
-    keys::Keys,
+    keys,
 };
 
 /// Longest life of a token.
@@ -18,8 +18,9 @@ const SPAN_MAX: Duration = Duration::from_secs(366 * 86_400);
 /// Prints a token and nothing else.
 pub(crate) fn run(config: &Config, role: Role, sub: &str, ttl: Duration) -> Result<(), Failure> {
     let sub = UserId::parse(sub).map_err(|bad| Failure::Usage(format!("--sub: {bad}")))?;
-    let keys = Keys::open(config).map_err(|error| Failure::Failed(error.into()))?;
-    let token = issue(&Tokens::new(&keys.jwt), role, sub, ttl)?;
+    // Whoever may print tokens need not be able to read the master key.
+    let key = keys::jwt(config).map_err(|error| Failure::Failed(error.into()))?;
+    let token = issue(&Tokens::new(&key), role, sub, ttl)?;
     print(&format!("{token}\n"))
 }
 

@@ -3,7 +3,7 @@
 //! Two runtimes: the *hot* one is a single thread with the gate and the actors of piles and sessions; the other has
 //! HTTP, WebSockets, settlement and everything that may be slow.
 
-use std::{net::TcpListener as StdListener, path::Path, sync::Arc, thread, time::Duration};
+use std::{collections::HashSet, net::TcpListener as StdListener, path::Path, sync::Arc, thread, time::Duration};
 
 use actors::{
     Handle,
@@ -11,11 +11,12 @@ use actors::{
 };
 use anyhow::Context;
 use axum::Router;
-use broker::{Gate, GateConfig, GateLimits, Identities, Identity, Pacing, Tls};
-use domain::{Clock, Fen, Millis};
+use broker::{Gate, GateConfig, GateLimits, Identities, Identity, Pacing, Readers, Tls};
+use domain::{Clock, Fen, Millis, StationId};
 use metrics_exporter_prometheus::PrometheusHandle;
 use settlement::settle::MoneyRules;
 use store::{
+    money::Money,
     sqlite::{self, SqliteStore},
     telemetry::Telemetry,
 };
@@ -29,6 +30,7 @@ use tokio::{
 
 use crate::{
     config::Config,
+    credentials::{self, Credentials},
     http::{self, App, Calls, Parts, auth::Tokens, integrations},
     keys::Keys,
     limits::DRAIN_S,
@@ -80,20 +82,8 @@ impl Hub {
         let store = open_store(&config, &gate).await?;
         let money = store.money();
         let readers = gate.readers();
-        let piles = money.piles().await?;
-        readers.insert_piles(
-            piles.iter().map(|(pile, _)| (pile.pile_no, pile.pile_code.clone(), pile.station_id.clone())),
-        );
-        identities.extend(piles.into_iter().map(|(pile, _)| Identity {
-            pile_no: pile.pile_no,
-            code: pile.pile_code,
-            verifier: pile.verifier,
-        }));
-        for integration in money.integrations().await? {
-            readers.insert(integrations::account(&integration));
-        }
-        // This is not the hot runtime: an integration that reads much costs chargers nothing.
-        readers.serve_on(RuntimeHandle::current());
+        admit_readers(&readers, money.as_ref()).await?;
+        admit_all(&identities, money.as_ref()).await?;
         let live = Live::new(&live_settings(&config, &keys, time_factor))?;
         let piles = Arc::new(ToPiles::new(gate.outbound(), gate.acks()));
         let ports = Ports {
@@ -105,7 +95,16 @@ impl Hub {
         };
         let hot = HotThread::start(&gate, store.telemetry())?;
         let actors = Handle::start(ports, timing(&config), rules(&config), hot.handle.clone()).await?;
-        let sink = ToActors::new(actors.clone(), &piles);
+        let credentials = Credentials::open(credentials::Parts {
+            keys: keys.clone(),
+            clock: Arc::clone(&clock),
+            money: Arc::clone(&money),
+            identities: Arc::clone(&identities),
+            actors: actors.clone(),
+            piles: Arc::clone(&piles),
+        })
+        .await?;
+        let sink = ToActors::new(actors.clone(), &piles, Arc::clone(&credentials));
         let running_gate = gate.clone();
         let gate_run = hot.handle.spawn(async move { running_gate.run(sink).await });
         let ready = Arc::new(Readiness::default());
@@ -114,6 +113,7 @@ impl Hub {
         let door = Door { live: Arc::clone(&live), world: Arc::new(world) };
         let mut beside = Vec::from(live::spawn(&door));
         let attempts = gate.attempts().context("the gate's attempts are taken once")?;
+        beside.push(tokio::spawn(Arc::clone(&credentials).run()));
         beside.push(tokio::spawn(trail::keep(actors.clone(), Arc::clone(&money), Arc::clone(&clock), attempts)));
         let hands = listen(mqtt, mqtts, &gate, &hot, &ready)?;
         let tokens = Tokens::new(&keys.jwt);
@@ -128,6 +128,7 @@ impl Hub {
             money,
             telemetry,
             identities,
+            credentials,
             readers,
             live,
             calls: Arc::new(Calls::default()),
@@ -234,6 +235,29 @@ async fn open_store(config: &Config, gate: &Gate) -> anyhow::Result<Arc<SqliteSt
     let dir = config.store.data_dir.clone();
     let opened = tokio::task::spawn_blocking(move || sqlite::open(Path::new(&dir), options)).await?;
     Ok(Arc::new(opened?))
+}
+
+/// Lets integrations in, served beside HTTP: one that reads much costs the hot thread nothing.
+async fn admit_readers(readers: &Readers, money: &dyn Money) -> anyhow::Result<()> {
+    let piles = money.piles().await?;
+    readers.insert_piles(piles.into_iter().map(|(pile, _)| (pile.pile_no, pile.pile_code, pile.station_id)));
+    for integration in money.integrations().await? {
+        readers.insert(integrations::account(&integration));
+    }
+    readers.serve_on(RuntimeHandle::current());
+    Ok(())
+}
+
+/// Everybody who is registered may connect.
+async fn admit_all(identities: &Identities, money: &dyn Money) -> anyhow::Result<()> {
+    let stations = money.stations().await?;
+    let only: HashSet<StationId> =
+        stations.into_iter().filter(|station| station.certificate_only).map(|station| station.station_id).collect();
+    identities.extend(money.piles().await?.into_iter().map(|(pile, _)| Identity {
+        certificate_only: only.contains(&pile.station_id),
+        ..Identity::new(pile.pile_no, pile.pile_code, pile.verifier)
+    }));
+    Ok(())
 }
 
 /// Opens the doors for chargers. TLS hands are shaken on threads of their own, so that a fleet that comes back at once

@@ -9,9 +9,11 @@ use serde::Serialize;
 
 use crate::{
     api::{Api, Http, PileSecret},
+    client::socket::Trust,
     flood::{self, Crowd, FloodOptions, idle},
     pace::WallClock,
     run::{self, RunOptions, Target, hub::HubOptions, plan::Load, setup, summary::Summary, summary::Verdict},
+    storm::{self, StormOptions, crowd::CrowdOptions},
     token::Signer,
     trace,
 };
@@ -32,6 +34,11 @@ enum Command {
     Flood(FloodArgs),
     /// Connect many piles and hold the connections; prints JSON when all are there, and again at the end
     Idle(IdleArgs),
+    /// Let a whole fleet lose its connections in one moment and come back, against a hub of its own; prints JSON
+    Storm(StormArgs),
+    /// The piles of one process of a storm; told what to do on its standard input
+    #[command(hide = true)]
+    Crowd(StormCrowdArgs),
     /// Register a station and piles at a hub; writes their secrets to a file for `flood` and `idle`
     Register(RegisterArgs),
     /// Simulate piles without any hub and print the hash of everything they would send
@@ -131,6 +138,51 @@ struct FloodArgs {
 struct IdleArgs {
     #[command(flatten)]
     crowd: CrowdArgs,
+    /// Connect over TLS to a hub whose certificate this authority signed (PEM)
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct StormArgs {
+    /// Connected piles
+    #[arg(long, default_value_t = 18_000)]
+    piles: usize,
+    /// Charges that run through it
+    #[arg(long, default_value_t = 100)]
+    sessions: usize,
+    /// Processes that the piles are in
+    #[arg(long, default_value_t = 2)]
+    processes: usize,
+    /// Loopback addresses per process
+    #[arg(long, default_value_t = 4)]
+    sources: u8,
+    /// Without TLS
+    #[arg(long)]
+    plain: bool,
+    /// The hub to start; default: `pilehub` beside this executable
+    #[arg(long)]
+    hub: Option<PathBuf>,
+    /// A setting for the hub to start, for example PILEHUB__LIMITS__X=0; may be given several times
+    #[arg(long, value_parser = setting)]
+    hub_env: Vec<(String, String)>,
+    /// Where the hub's data go
+    #[arg(long, default_value = "loadtest-out")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct StormCrowdArgs {
+    #[arg(long)]
+    mqtt: SocketAddr,
+    #[arg(long)]
+    password_file: PathBuf,
+    #[arg(long, default_value_t = 0)]
+    sources: u8,
+    #[arg(long, default_value_t = 0)]
+    first_source: u8,
+    #[arg(long)]
+    tls_ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -195,6 +247,8 @@ impl Cli {
             Command::Run(args) => Box::pin(args.run()).await,
             Command::Flood(args) => Box::pin(args.run()).await,
             Command::Idle(args) => Box::pin(args.run()).await,
+            Command::Storm(args) => Box::pin(args.run()).await,
+            Command::Crowd(args) => Box::pin(args.run()).await,
             Command::Register(args) => Box::pin(args.run()).await,
             Command::Sim(args) => {
                 let trace = trace::simulate(args.seed, args.piles, span(args.duration));
@@ -209,7 +263,12 @@ impl Cli {
     #[must_use]
     pub const fn is_light(&self) -> bool {
         match self.command {
-            Command::Flood(_) | Command::Idle(_) | Command::Register(_) | Command::Sim(_) => true,
+            Command::Flood(_)
+            | Command::Idle(_)
+            | Command::Storm(_)
+            | Command::Crowd(_)
+            | Command::Register(_)
+            | Command::Sim(_) => true,
             Command::Run(_) => false,
         }
     }
@@ -305,6 +364,7 @@ impl IdleArgs {
     async fn run(self) -> anyhow::Result<ExitCode> {
         let options = idle::IdleOptions {
             mqtt: self.crowd.mqtt,
+            trust: self.tls_ca.as_deref().map(Trust::read).transpose()?,
             crowd: self.crowd.crowd()?,
             piles: self.crowd.piles,
             duration: self.crowd.duration,
@@ -315,6 +375,37 @@ impl IdleArgs {
         said?;
         say_json(&report)?;
         Ok(if report.broken == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    }
+}
+
+impl StormArgs {
+    async fn run(self) -> anyhow::Result<ExitCode> {
+        let options = StormOptions {
+            own: HubOptions { executable: self.hub, dir: storm::place(&self.out), env: self.hub_env },
+            piles: self.piles,
+            sessions: self.sessions.min(self.piles),
+            processes: self.processes,
+            sources: self.sources,
+            plain: self.plain,
+        };
+        let report = storm::storm(&options).await?;
+        say_json(&report)?;
+        Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    }
+}
+
+impl StormCrowdArgs {
+    async fn run(self) -> anyhow::Result<ExitCode> {
+        let Crowd::Known(piles) = Crowd::read(&self.password_file)? else { anyhow::bail!("a crowd needs names") };
+        let options = CrowdOptions {
+            mqtt: self.mqtt,
+            trust: self.tls_ca.as_deref().map(Trust::read).transpose()?,
+            piles,
+            sources: self.sources,
+            first_source: self.first_source,
+        };
+        storm::crowd::crowd(options, say_json).await?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -15,5 +15,6 @@ pub mod phone;
 pub mod pile;
 pub mod rng;
 pub mod run;
+pub mod storm;
 pub mod token;
 pub mod trace;

@@ -85,7 +85,7 @@ fn endpoint(broker: &Mosquitto, driver: Driver) -> Endpoint {
 
 /// The hub's side of the test: subscribes to what a pile says and publishes what a hub would.
 async fn hub(broker: &Mosquitto) -> Lean {
-    Lean::open(broker.address, None, &code("hub"), None, &["pile/#"]).await.unwrap()
+    Lean::open(broker.address, None, None, &code("hub"), None, &["pile/#"]).await.unwrap()
 }
 
 async fn next_publish(lean: &mut Lean, topic_end: &str) -> Vec<u8> {
@@ -208,6 +208,7 @@ async fn a_flood_is_paced_and_every_message_is_acknowledged_and_forwarded() {
 async fn an_idle_crowd_stays_until_its_time_is_over() {
     let broker = Mosquitto::start();
     let options = idle::IdleOptions {
+        trust: None,
         mqtt: broker.address,
         crowd: Crowd::Anonymous(30),
         piles: 30,

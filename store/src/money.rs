@@ -12,7 +12,7 @@ use settlement::{
     tariff::Tariff,
 };
 
-use crate::registry::{AuditRow, Integration, Pile, PileState, Station};
+use crate::registry::{AuditRow, Integration, Pile, PileState, Rotation, RotationEnd, Station};
 
 /// Facts that belong together, in the order in which they may become visible.
 ///
@@ -53,6 +53,12 @@ pub enum Write {
     Station(Box<Station>),
     /// New piles; codes must be new. Their `pile_no` was reserved with [`Money::reserve_pile_nos`].
     Piles(Vec<Pile>),
+    /// A change of a pile's secret begins. `Some(id)`: it replaces that one, which must be under way; `None`: none may be.
+    Rotation(Box<Rotation>, Option<CommandId>),
+    /// The pile has said that it took the next secret; changes nothing when that change is over.
+    RotationAccepted(PileNo, CommandId),
+    /// A change of a pile's secret is over; changes nothing when it is already.
+    RotationOver(PileNo, CommandId, RotationEnd),
     /// A draft, or its published form (insert or replace by id; a published one is never replaced).
     Tariff(Box<Tariff>),
     /// A user's blacklist entry: reason, or `None` to take it off.
@@ -316,6 +322,8 @@ pub enum Conflict {
     PaymentState(String),
     /// The pile code is taken.
     PileExists(PileCode),
+    /// Another change of the pile's secret is under way, or not the one to be replaced.
+    RotationRuns(PileNo),
     /// The tariff is published and cannot be replaced, or its station has this version already.
     TariffPublished(String),
     /// The name of the integration is taken.
@@ -430,6 +438,8 @@ pub trait Money: Send + Sync + std::fmt::Debug {
     async fn stations(&self) -> Result<Vec<Station>, StoreError>;
     /// All piles with their durable state, by number.
     async fn piles(&self) -> Result<Vec<(Pile, PileState)>, StoreError>;
+    /// Changes of secrets that are under way, by number of the pile.
+    async fn rotations(&self) -> Result<Vec<Rotation>, StoreError>;
     /// All versions and drafts, of one station or of all.
     async fn tariffs(&self, station_id: Option<&StationId>) -> Result<Vec<Tariff>, StoreError>;
     /// One tariff, draft or published.

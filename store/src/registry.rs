@@ -1,6 +1,6 @@
 //! Stations, piles, tariffs: few, read at the start, kept in memory by those who need them.
 
-use domain::{IntegrationName, PileCode, PileNo, StationId, Timestamp, UserId, Watts};
+use domain::{CommandId, IntegrationName, PileCode, PileNo, StationId, Timestamp, UserId, Watts};
 use serde::{Deserialize, Serialize};
 
 /// A place where piles stand.
@@ -17,6 +17,9 @@ pub struct Station {
     pub longitude_e7: i32,
     /// Degrees × 10⁷, north positive.
     pub latitude_e7: i32,
+    /// Its piles are admitted with a certificate only.
+    #[serde(default)]
+    pub certificate_only: bool,
 }
 
 /// A registered pile.
@@ -38,6 +41,30 @@ pub struct Pile {
     /// Keyed verifier of its secret (the secret itself is never stored).
     #[serde(skip)]
     pub verifier: [u8; 32],
+}
+
+/// A change of a pile's secret that is under way: the present secret and the next one are both good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotation {
+    /// Of which pile.
+    pub pile_no: PileNo,
+    /// Its name, and the id of the command that carries the next secret.
+    pub rotation_id: CommandId,
+    /// Keyed verifier of the next secret.
+    pub verifier: [u8; 32],
+    /// When the next secret must have been used.
+    pub until: Timestamp,
+    /// The pile has said that it took the next secret.
+    pub accepted: bool,
+}
+
+/// How a change of a secret ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RotationEnd {
+    /// The next secret is the only one.
+    Taken,
+    /// The next secret is forgotten.
+    Lapsed,
 }
 
 /// The two kinds of pile.

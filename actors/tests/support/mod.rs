@@ -200,6 +200,7 @@ impl World {
             timezone: "Asia/Shanghai".into(),
             longitude_e7: 0,
             latitude_e7: 0,
+            certificate_only: false,
         };
         let first = self.money.reserve_pile_nos(2).await.unwrap();
         let piles: Vec<_> = (0..2)

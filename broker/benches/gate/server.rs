@@ -153,7 +153,7 @@ pub(crate) fn serve(tick_us: u64) {
         write!(code, "P{no}").unwrap();
         let code = PileCode::parse(&code).unwrap();
         let verifier = identities.verifier_of(&code, generator::SECRET);
-        identities.insert(Identity { pile_no: PileNo(no), code, verifier });
+        identities.insert(Identity::new(PileNo(no), code, verifier));
     }
     let pacing = Pacing { tick: Duration::from_micros(tick_us), ..Pacing::default() };
     let gate = Gate::new(GateConfig { pacing, ..GateConfig::default() }, identities, Arc::new(WallClock));

@@ -18,7 +18,7 @@ use crate::{
     acl,
     limits::INTEGRATION_CLIENT_ID_LEN_MAX,
     mqtt::{
-        read::{Connect, Login, Packet, Publish},
+        read::{Connect, Login, Packet, Password, Publish},
         write::ConnectCode,
     },
     readers::PREFIX,
@@ -57,7 +57,7 @@ pub(crate) enum Action<'a> {
 pub(crate) struct Claim<'a> {
     pub(crate) code: &'a str,
     /// None is needed by who has shown a certificate.
-    pub(crate) password: Option<&'a [u8]>,
+    pub(crate) password: Option<Password<'a>>,
     /// Seconds; 0 = none.
     pub(crate) keep_alive_s: u16,
     pub(crate) has_will: bool,
@@ -69,7 +69,7 @@ pub(crate) struct Claim<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ReaderClaim<'a> {
     pub(crate) username: &'a str,
-    pub(crate) password: Option<&'a [u8]>,
+    pub(crate) password: Option<Password<'a>>,
     /// Seconds; 0 = none.
     pub(crate) keep_alive_s: u16,
 }
@@ -254,7 +254,7 @@ mod tests {
         Login {
             client_id: "P1",
             username: Some("P1"),
-            password: Some(b"s"),
+            password: Some(Password(b"s")),
             will_topic: None,
             keep_alive_s: 30,
             clean_session: true,
@@ -294,7 +294,7 @@ mod tests {
             (Login { username: Some("P2"), ..login() }, refuse(ConnectCode::NotAuthorized), &[]),
             (Login { will_topic: Some("pile/P2/event"), ..login() }, refuse(ConnectCode::NotAuthorized), &["will"]),
             (Login { will_topic: Some("pile/P1/command"), ..login() }, refuse(ConnectCode::NotAuthorized), &["will"]),
-            (Login { will_topic: Some("pile/P1/event"), ..login() }, claim(Some(b"s"), true), &[]),
+            (Login { will_topic: Some("pile/P1/event"), ..login() }, claim(Some(Password(b"s")), true), &[]),
         ];
         for (login, action, forbidden) in cases {
             let packet = Packet::Connect(Connect::V4(login.clone()));
@@ -365,7 +365,7 @@ mod tests {
     #[test]
     fn an_integration_reads_and_does_nothing_else() {
         let integration = Login { client_id: "any", username: Some("integration:x"), ..login() };
-        let claim = ReaderClaim { username: "integration:x", password: Some(b"s"), keep_alive_s: 30 };
+        let claim = ReaderClaim { username: "integration:x", password: Some(Password(b"s")), keep_alive_s: 30 };
         let connect = |login| Packet::Connect(Connect::V4(login));
         let stranger = Machine::default();
         assert_eq!(handled(&stranger, connect(integration.clone())), (Action::ExamineReader(claim), vec![]));

@@ -138,6 +138,11 @@ impl Conn {
         Self { cert, ..self }
     }
 
+    /// Whether it is plain TCP, which needs no farewell.
+    pub(crate) const fn is_plain(&self) -> bool {
+        self.tcp.is_some()
+    }
+
     /// Notes that it tried what it must not; whether that is worth a row in the audit trail.
     pub(crate) fn tried(&self) -> bool {
         self.attempts.fetch_add(1, Ordering::Relaxed) < ATTEMPTS_PER_CONNECTION_MAX

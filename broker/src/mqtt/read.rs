@@ -30,12 +30,22 @@ pub(crate) enum Connect<'a> {
     V4(Login<'a>),
 }
 
+/// A secret on its way to be looked at: never shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Password<'a>(pub(crate) &'a [u8]);
+
+impl std::fmt::Debug for Password<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password")
+    }
+}
+
 /// What a client says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Login<'a> {
     pub(crate) client_id: &'a str,
     pub(crate) username: Option<&'a str>,
-    pub(crate) password: Option<&'a [u8]>,
+    pub(crate) password: Option<Password<'a>>,
     /// Topic of the will. Its message is of no use: a will is told as an event of the link.
     pub(crate) will_topic: Option<&'a str>,
     /// Seconds; 0 = none.
@@ -136,7 +146,7 @@ impl<'a> Body<'a> {
             self.binary()?;
         }
         let username = if has(0x80) { Some(self.text()?) } else { None };
-        let password = if has(0x40) { Some(self.binary()?) } else { None };
+        let password = if has(0x40) { Some(Password(self.binary()?)) } else { None };
         Ok(Connect::V4(Login { client_id, username, password, will_topic, keep_alive_s, clean_session: has(0x02) }))
     }
 

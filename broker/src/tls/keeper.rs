@@ -53,7 +53,8 @@ impl Tls {
     }
 
     /// When the certificate ends, in seconds since 1970.
-    pub(crate) fn ends(&self) -> i64 {
+    #[must_use]
+    pub fn ends(&self) -> i64 {
         self.0.config.read().1
     }
 

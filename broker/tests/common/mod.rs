@@ -213,7 +213,7 @@ pub fn secret(code: &str) -> String {
 pub fn admit(identities: &Identities, no: u32) {
     let code = PileCode::parse(&format!("P{no}")).unwrap();
     let verifier = identities.verifier_of(&code, &secret(code.as_str()));
-    identities.insert(Identity { pile_no: PileNo(no), code, verifier });
+    identities.insert(Identity::new(PileNo(no), code, verifier));
 }
 
 impl Hub {
@@ -261,6 +261,13 @@ impl Hub {
     pub fn plug(&self, room: usize) -> Charger<DuplexStream> {
         let (ours, theirs) = tokio::io::duplex(room);
         self.gate.serve(theirs, SocketAddr::from(([10, 0, 0, 1], 1)));
+        Charger::new(ours)
+    }
+
+    /// The same from an address of its own.
+    pub fn plug_from(&self, from: [u8; 4]) -> Charger<DuplexStream> {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        self.gate.serve(theirs, SocketAddr::from((from, 1)));
         Charger::new(ours)
     }
 

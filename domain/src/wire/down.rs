@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     CommandId, PileCode, Timestamp,
-    command::{Command, CommandKind, LockPosition},
+    command::{Command, CommandKind, LockPosition, PileSecret},
 };
 
 /// The payload of a command to `pile`; `now` is what `syncTime` sets the pile's clock to.
@@ -46,6 +46,7 @@ pub fn encode_command(command: &Command, pile: &PileCode, now: Timestamp) -> Vec
         }
         CommandKind::SyncTime => out.time("time", now),
         CommandKind::SetHeartbeatInterval { seconds } => out.whole("seconds", seconds),
+        CommandKind::SetSecret { secret } => out.text("secret", &secret.0),
         CommandKind::Reboot => {}
     }
     out.some(command.expires_at, |out, v| out.time("expiresAt", v));
@@ -61,6 +62,7 @@ const fn type_of(kind: &CommandKind) -> &'static str {
         CommandKind::GroundLock { .. } => "groundLock",
         CommandKind::SyncTime => "syncTime",
         CommandKind::SetHeartbeatInterval { .. } => "setHeartbeatInterval",
+        CommandKind::SetSecret { .. } => "setSecret",
     }
 }
 
@@ -110,6 +112,8 @@ struct RawCommand<'a> {
     #[serde(borrow)]
     seconds: Raw<'a>,
     #[serde(borrow)]
+    secret: Raw<'a>,
+    #[serde(borrow)]
     expires_at: Raw<'a>,
 }
 
@@ -133,7 +137,7 @@ pub fn parse_command(payload: &[u8]) -> Result<CommandFrame, FrameError> {
 
 type KindReader = fn(&RawCommand<'_>) -> Result<CommandKind, FrameError>;
 
-const KIND_READERS: [(&str, KindReader); 7] = [
+const KIND_READERS: [(&str, KindReader); 8] = [
     ("startCharging", read_start),
     ("stopCharging", read_stop),
     ("reboot", |_| Ok(CommandKind::Reboot)),
@@ -144,6 +148,9 @@ const KIND_READERS: [(&str, KindReader); 7] = [
     ("syncTime", |_| Ok(CommandKind::SyncTime)),
     ("setHeartbeatInterval", |raw| {
         Ok(CommandKind::SetHeartbeatInterval { seconds: required("seconds", raw.seconds, seconds)? })
+    }),
+    ("setSecret", |raw| {
+        Ok(CommandKind::SetSecret { secret: PileSecret(required("secret", raw.secret, text)?.into_owned()) })
     }),
 ];
 

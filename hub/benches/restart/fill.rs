@@ -81,6 +81,7 @@ async fn registry(money: &dyn Money, size: Size, now: Timestamp) -> anyhow::Resu
         timezone: "Asia/Shanghai".to_owned(),
         longitude_e7: 1_214_700_000,
         latitude_e7: 312_300_000,
+        certificate_only: false,
     };
     let period = |from_min, to_min, price| Period {
         from_min,

@@ -2,7 +2,10 @@
 
 use std::{fmt, net::SocketAddr};
 
+use broker::MASTER_KEY_LEN;
+
 use super::Config;
+use crate::keys::master_key_of;
 
 /// Least bytes of an HS256 key [RFC 7518 3.2].
 pub(crate) const JWT_KEY_LEN_MIN: usize = 32;
@@ -27,6 +30,7 @@ pub(super) fn faults(config: &Config) -> Vec<Fault> {
     let mut found = Faults(Vec::new());
     addresses(config, &mut found);
     secrets(config, &mut found);
+    master_key(config, &mut found);
     times(config, &mut found);
     sums(config, &mut found);
     limits(config, &mut found);
@@ -87,6 +91,15 @@ fn secrets(config: &Config, found: &mut Faults) {
             let remedy = format!("use at least {least} bytes, or \"\" for a random one kept in the data directory");
             found.add(key, format!("({} bytes)", secret.len()), remedy);
         }
+    }
+}
+
+/// A key that piles depend on is never cut, padded or guessed at.
+fn master_key(config: &Config, found: &mut Faults) {
+    let key = &config.auth.master_key;
+    if !key.is_empty() && master_key_of(key).is_none() {
+        let remedy = format!("use {} hexadecimal digits, or \"\"", 2 * MASTER_KEY_LEN);
+        found.add("auth.master_key", format!("({} characters)", key.chars().count()), remedy);
     }
 }
 
@@ -187,6 +200,10 @@ mod tests {
     fn each_fault_names_its_key() {
         assert_eq!(keys(|c| c.http.listen = "here".to_owned()), ["http.listen"]);
         assert_eq!(keys(|c| c.auth.jwt_key = "short".to_owned()), ["auth.jwt_key"]);
+        for bad in ["short".to_owned(), "0".repeat(63), "0".repeat(65), "x".repeat(64)] {
+            assert_eq!(keys(|c| c.auth.master_key = bad), ["auth.master_key"]);
+        }
+        assert_eq!(keys(|c| c.auth.master_key = "0aF9".repeat(16)), [""; 0]);
         assert_eq!(keys(|c| c.mqtt.listen.clear()), ["mqtt.listen"]);
         assert_eq!(keys(|c| c.mqtt.listen = "0.0.0.0:1883".to_owned()), ["mqtt.listen"]);
         assert_eq!(keys(|c| c.mqtt.listen = "[::]:1883".to_owned()), ["mqtt.listen"]);
@@ -203,6 +220,7 @@ mod tests {
     fn a_fault_never_shows_a_secret() {
         let mut config = Config::default();
         config.auth.jwt_key = "hush".to_owned();
+        config.auth.master_key = "hushhush".to_owned();
         assert!(!faults(&config).iter().any(|fault| fault.to_string().contains("hush")));
     }
 }

@@ -13,6 +13,10 @@ use super::{
 
 /// Prefix of the environment variables that are settings.
 const ENV_PREFIX: &str = "PILEHUB__";
+/// Where systemd puts the credentials of a service.
+const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
+/// Name of the credential that is the master key.
+const MASTER_KEY_CREDENTIAL: &str = "pilehub-master-key";
 
 /// Why a configuration is refused (exit code 78).
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +38,8 @@ pub(crate) enum ConfigError {
     Faults(Vec<Fault>),
 }
 
-/// Reads the configuration. `env` are the process's variables; those that do not begin with `PILEHUB__` are not looked at.
+/// Reads the configuration. `env` are the process's variables; of those that do not begin with `PILEHUB__` only systemd's
+/// place of credentials is looked at.
 ///
 /// # Errors
 /// [`ConfigError`], which names the key and what to do.
@@ -51,14 +56,25 @@ pub(crate) fn load(
             std::fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
         builder = builder.add_source(source(&checked_file(&text, &path.display().to_string(), &known)?));
     }
-    for (name, text) in env.filter(|(name, _)| name.starts_with(ENV_PREFIX)) {
-        builder = with_variable(builder, &name, &text, &known)?;
+    let mut credentials = None;
+    for (name, text) in env {
+        if name.starts_with(ENV_PREFIX) {
+            builder = with_variable(builder, &name, &text, &known)?;
+        } else if name == CREDENTIALS_VARIABLE {
+            credentials = Some(PathBuf::from(text));
+        }
     }
     if let Some(dir) = data_dir {
         let dir = dir.to_string_lossy().into_owned();
         builder = builder.set_override("store.data_dir", dir).map_err(wrong_type)?;
     }
-    let config: Config = builder.build().and_then(config::Config::try_deserialize).map_err(wrong_type)?;
+    let mut config: Config = builder.build().and_then(config::Config::try_deserialize).map_err(wrong_type)?;
+    if let Some(file) = credentials.map(|dir| dir.join(MASTER_KEY_CREDENTIAL)).filter(|file| file.exists())
+        && config.auth.master_key.is_empty()
+        && config.auth.master_key_file.is_empty()
+    {
+        config.auth.master_key_file = file.to_string_lossy().into_owned();
+    }
     let faults = check::faults(&config);
     if faults.is_empty() { Ok(config) } else { Err(ConfigError::Faults(faults)) }
 }

@@ -67,6 +67,10 @@ pub(crate) struct Mqtt {
 pub(crate) struct Auth {
     /// HS256 key of the tokens, at least 32 bytes; `""`: random, kept in the data directory.
     pub(crate) jwt_key: String,
+    /// Key of the piles' verifiers and secrets, 64 hexadecimal digits; `""`: see [`Self::master_key_file`].
+    pub(crate) master_key: String,
+    /// Path of a file with that key; `""`: the system's credential, else random, kept in the data directory.
+    pub(crate) master_key_file: String,
     /// Life of a WebSocket ticket, in seconds.
     pub(crate) ticket_ttl_s: u32,
 }
@@ -224,7 +228,7 @@ impl Default for Mqtt {
 
 impl Default for Auth {
     fn default() -> Self {
-        Self { jwt_key: String::new(), ticket_ttl_s: 60 }
+        Self { jwt_key: String::new(), master_key: String::new(), master_key_file: String::new(), ticket_ttl_s: 60 }
     }
 }
 

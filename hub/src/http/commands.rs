@@ -135,6 +135,10 @@ fn kind_of(new: &NewCommand) -> Result<CommandKind, Problem> {
             let rule = "is sent by POST /orders and POST /orders/{no}/stop only, so that no charge is without an order";
             Err(Problem::invalid("type", &new.kind, rule))
         }
+        "setSecret" => {
+            let rule = "is sent by POST /piles/{code}/secret only, so that no secret is in a call";
+            Err(Problem::invalid("type", &new.kind, rule))
+        }
         _ => {
             let rule = "must be one of reboot, unlockConnector, groundLock, syncTime, setHeartbeatInterval";
             Err(Problem::invalid("type", &new.kind, rule))

@@ -75,8 +75,11 @@ pub(crate) fn router(app: &App, others: Router) -> Router {
 fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(stations::create, stations::list))
+        .routes(routes!(stations::access))
         .routes(routes!(piles::register::create, piles::list))
         .routes(routes!(piles::register::import))
+        .routes(routes!(piles::secrets::rotate))
+        .routes(routes!(piles::secrets::enrol))
         .routes(routes!(piles::nearby::nearby))
         .routes(routes!(piles::get))
         .routes(routes!(piles::maintenance))

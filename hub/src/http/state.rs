@@ -16,7 +16,7 @@ use super::{
     idempotency::Calls,
     problem::{Code, Problem},
 };
-use crate::{config::Config, keys::Keys, live::Live, ready::Readiness};
+use crate::{config::Config, credentials::Credentials, keys::Keys, live::Live, ready::Readiness};
 
 /// The parts of a running hub, shared by all handlers.
 #[derive(Debug, Clone)]
@@ -36,6 +36,7 @@ pub(crate) struct Parts {
     pub(crate) money: Arc<dyn Money>,
     pub(crate) telemetry: Arc<dyn Telemetry>,
     pub(crate) identities: Arc<Identities>,
+    pub(crate) credentials: Arc<Credentials>,
     pub(crate) readers: Readers,
     pub(crate) live: Arc<Live>,
     pub(crate) calls: Arc<Calls>,

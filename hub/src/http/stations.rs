@@ -1,8 +1,12 @@
 //! Stations: where piles stand.
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::{Path, State},
+};
 use domain::StationId;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use store::{money::Write, registry::Station};
 use utoipa::ToSchema;
 
@@ -41,6 +45,8 @@ pub(crate) struct StationView {
     pub(crate) timezone: String,
     pub(crate) longitude: f64,
     pub(crate) latitude: f64,
+    /// Its piles connect with a certificate only.
+    pub(crate) certificate_only: bool,
 }
 
 /// Registers a station (admin).
@@ -66,6 +72,47 @@ pub(crate) async fn create(State(app): State<App>, by: By<ADMIN>, call: Call) ->
     .await
 }
 
+/// With what the piles of a station may connect.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Access {
+    /// `true`: no pile of the station is admitted with a secret.
+    certificate_only: bool,
+}
+
+/// Says with what the piles of a station may connect (admin). Holds for their next connections; those they have stay.
+#[utoipa::path(put, path = "/stations/{id}/access", tag = "registry", params(("id" = String, Path)),
+    request_body = Access, responses((status = 200, body = StationView)))]
+pub(crate) async fn access(
+    State(app): State<App>,
+    by: By<ADMIN>,
+    Path(station_id): Path<String>,
+    call: Call,
+) -> Result<Answer, Problem> {
+    let (task, caller) = (app.clone(), by.sub.clone());
+    once(&app, &caller, call, move |key, bytes| async move {
+        let Access { certificate_only } = body(&bytes)?;
+        let none = || Problem::new(Code::StationNotFound, format!("there is no station {station_id}"));
+        let id = StationId::parse(&station_id).map_err(|_| none())?;
+        // New piles of the station wait: they must see the one or the other.
+        let _registry = task.registry.lock().await;
+        let station = Station { certificate_only, ..task.actors.station(&id).ok_or_else(none)? };
+        let answer = Answer::ok(&view(&station));
+        let now = task.now();
+        let audit = audit_row(&by, now, "STATION_ACCESS", id.as_str(), &json!({ "certificateOnly": certificate_only }));
+        let mut writes = vec![Write::Station(Box::new(station.clone())), Write::Audit(Box::new(audit))];
+        writes.extend(key.map(|key| Write::Once(Box::new(key.row(&answer, now)))));
+        task.commit(writes).await?;
+        task.actors.add_station(station);
+        if certificate_only && task.config.mqtt.client_ca.is_empty() {
+            tracing::warn!(station = %id, "no pile of this station can connect: mqtt.client_ca is not set");
+        }
+        task.identities.set_certificate_only(&task.actors.codes_at(&id), certificate_only);
+        Ok(answer)
+    })
+    .await
+}
+
 /// All stations (staff).
 #[utoipa::path(get, path = "/stations", tag = "registry", responses((status = 200, body = Listed<StationView>)))]
 pub(crate) async fn list(State(app): State<App>, _by: By<STAFF>) -> Json<Listed<StationView>> {
@@ -81,6 +128,7 @@ fn checked(new: NewStation) -> Result<Station, Problem> {
         timezone: new.timezone,
         longitude_e7: degrees("longitude", new.longitude, 180.0)?,
         latitude_e7: degrees("latitude", new.latitude, 90.0)?,
+        certificate_only: false,
     })
 }
 
@@ -97,6 +145,7 @@ fn view(station: &Station) -> StationView {
         timezone: station.timezone.clone(),
         longitude: f64::from(station.longitude_e7) / 1e7,
         latitude: f64::from(station.latitude_e7) / 1e7,
+        certificate_only: station.certificate_only,
     }
 }
 

@@ -108,6 +108,7 @@ pub(crate) fn station(id: &str) -> Station {
         timezone: "Asia/Shanghai".to_owned(),
         longitude_e7: 1_214_737_000,
         latitude_e7: 312_304_000,
+        certificate_only: false,
     }
 }
 

@@ -12,5 +12,7 @@ mod driver;
 mod kills;
 #[cfg(feature = "failpoints")]
 mod points;
+#[cfg(feature = "failpoints")]
+mod secrets;
 #[path = "../support/mod.rs"]
 mod support;

@@ -82,9 +82,41 @@ impl Charger {
         }
     }
 
+    /// CONNECT with clean session 0; answers the return code and whether a session was present.
+    pub fn resume(hub: &Hub, pile: &Pile) -> (Self, u8, bool) {
+        let mut out = Vec::new();
+        codec::connect(&mut out, &pile.code, Some(&pile.secret), 120);
+        // The flags follow the protocol's name and level.
+        out[9] &= !0b10;
+        let mut charger = Self { code: pile.code.clone(), ..Self::raw(hub) };
+        charger.write(&out);
+        let mut answer = [0; 4];
+        charger.stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        charger.stream.read_exact(&mut answer).unwrap();
+        assert_eq!(answer[..2], [0x20, 2]);
+        (charger, answer[3], answer[2] == 1)
+    }
+
+    /// Connects from one of this machine's other addresses, and stays.
+    pub fn connect_from(hub: &Hub, pile: &Pile, from: [u8; 4]) -> Self {
+        let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None);
+        let socket = socket.unwrap();
+        rustix::net::bind(&socket, &std::net::SocketAddr::from((from, 0))).unwrap();
+        rustix::net::connect(&socket, &hub.mqtt).unwrap();
+        let mut charger = Self { code: pile.code.clone(), ..Self::on(TcpStream::from(socket)) };
+        let mut out = Vec::new();
+        codec::connect(&mut out, &pile.code, Some(&pile.secret), 120);
+        charger.write(&out);
+        assert_eq!(charger.packet(DEADLINE), Some(FromHub::ConnAck(0)));
+        charger
+    }
+
     /// A socket on which nothing was said.
     pub fn raw(hub: &Hub) -> Self {
-        let stream = TcpStream::connect(hub.mqtt).unwrap();
+        Self::on(TcpStream::connect(hub.mqtt).unwrap())
+    }
+
+    fn on(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         let (code, input, inbox) = (String::new(), BytesMut::new(), VecDeque::new());
         Self { code, stream, input, inbox, acked: Vec::new(), next_id: 1 }

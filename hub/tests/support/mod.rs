@@ -14,7 +14,7 @@ pub mod wait;
 pub mod world;
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::SocketAddr,
     path::Path,
     process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
@@ -37,11 +37,13 @@ pub const SANDBOX_KEY: &str = "a sandbox key of the tests";
 pub struct Hub {
     child: Child,
     /// Kept open: a process whose standard output is gone may not be able to write to it.
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
     dir: Arc<TempDir>,
     settings: Vec<(String, String)>,
     pub http: SocketAddr,
     pub mqtt: SocketAddr,
+    /// The TLS port, when the settings ask for one.
+    pub mqtts: Option<SocketAddr>,
 }
 
 impl Hub {
@@ -55,6 +57,24 @@ impl Hub {
         let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         Self::launch(Arc::new(tempfile::tempdir().unwrap()), settings, any, any)
+    }
+
+    /// Starts a hub with certificates of its own authority and a TLS port beside the plain one.
+    pub fn start_with_tls() -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        let made = pilehub().args(["cert", "init", "--data-dir"]).arg(dir.path()).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let path = |name: &str| dir.path().join("tls").join(name).display().to_string();
+        let settings = [
+            ("mqtt.tls_listen", "127.0.0.1:0".to_owned()),
+            ("mqtt.tls_cert", path("gate.pem")),
+            ("mqtt.tls_key", path("gate.key")),
+            ("mqtt.client_ca", path("ca.pem")),
+            ("mqtt.revoked", path("revoked.txt")),
+        ];
+        let settings = settings.map(|(key, value)| (key.to_owned(), value)).to_vec();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::launch(dir, settings, any, any)
     }
 
     fn launch(dir: Arc<TempDir>, settings: Vec<(String, String)>, http: SocketAddr, mqtt: SocketAddr) -> Self {
@@ -72,13 +92,14 @@ impl Hub {
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let where_it_is = next_line(&mut stdout, &dir);
+        let find = |scheme: &str| where_it_is.split_whitespace().find_map(|word| word.strip_prefix(scheme));
         let address = |scheme: &str| -> SocketAddr {
-            let text = where_it_is.split_whitespace().find_map(|word| word.strip_prefix(scheme));
-            text.unwrap_or_else(|| panic!("no {scheme} in \"{where_it_is}\"")).parse().unwrap()
+            find(scheme).unwrap_or_else(|| panic!("no {scheme} in \"{where_it_is}\"")).parse().unwrap()
         };
         let (http, mqtt) = (address("http=http://"), address("mqtt=mqtt://"));
+        let mqtts = find("mqtts=mqtts://").map(|text| text.parse().unwrap());
         assert_eq!(next_line(&mut stdout, &dir), "ready");
-        let hub = Self { child, _stdout: stdout, dir, settings, http, mqtt };
+        let hub = Self { child, stdout, dir, settings, http, mqtt, mqtts };
         assert_eq!(hub.call("GET", "/readyz", &[], b"").status, 200);
         hub
     }
@@ -105,6 +126,14 @@ impl Hub {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         self.child.wait().unwrap()
+    }
+
+    /// SIGTERM; everything it wrote after `ready` on its standard output, and its whole log.
+    pub fn last_words(&mut self) -> String {
+        assert!(self.terminate().success(), "{}", self.log());
+        let mut said = String::new();
+        self.stdout.read_to_string(&mut said).unwrap();
+        said + &self.log()
     }
 
     /// Waits for the end of a hub that ends by itself (a failpoint).
@@ -184,7 +213,7 @@ pub fn pilehub() -> Command {
 
 /// `PILEHUB__SECTION__KEY` of `section.key`; a whole variable stays as it is.
 pub fn variable(key: &str) -> String {
-    if key.starts_with("PILEHUB_") {
+    if key.starts_with("PILEHUB_") || key == "CREDENTIALS_DIRECTORY" {
         return key.to_owned();
     }
     format!("PILEHUB__{}", key.to_uppercase().replace('.', "__"))

@@ -145,6 +145,12 @@ impl Caller {
         ticket.map(ToOwned::to_owned).ok_or_else(|| ApiError::Broken(format!("no ticket in {answer}")))
     }
 
+    /// `GET /alarms` (staff): how many of the first page have this code.
+    pub async fn alarms(&self, code: &str) -> Result<usize, ApiError> {
+        let page: Items<Value> = self.get("/alarms?limit=100").await?;
+        Ok(page.items.iter().filter(|alarm| alarm.get("code").and_then(Value::as_str) == Some(code)).count())
+    }
+
     /// `POST /debts/{no}/repay` (driver): the whole debt.
     pub async fn repay(&self, key: &str, order_no: &str) -> Result<(), ApiError> {
         let _: IgnoredAny = self.post(&format!("/debts/{order_no}/repay"), key, None).await?;

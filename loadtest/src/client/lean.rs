@@ -10,13 +10,14 @@ use bytes::BytesMut;
 use domain::PileCode;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpSocket, TcpStream},
+    net::TcpStream,
     time::timeout,
 };
 
 use super::{
     Incoming,
     codec::{self, FromHub},
+    socket::{Socket, Trust},
 };
 use crate::limits;
 
@@ -26,7 +27,7 @@ pub const KEEP_ALIVE_S: u16 = 120;
 /// A connection of one pile.
 #[derive(Debug)]
 pub struct Lean {
-    stream: TcpStream,
+    stream: Socket,
     input: BytesMut,
     output: Vec<u8>,
     next_id: u16,
@@ -42,11 +43,12 @@ impl Lean {
     pub async fn open(
         mqtt: SocketAddr,
         source: Option<IpAddr>,
+        trust: Option<&Trust>,
         code: &PileCode,
         secret: Option<&str>,
         filters: &[&str],
     ) -> anyhow::Result<Self> {
-        timeout(limits::CONNECT_TIMEOUT, Self::handshake(mqtt, source, code, secret, filters))
+        timeout(limits::CONNECT_TIMEOUT, Self::handshake(mqtt, source, trust, code, secret, filters))
             .await
             .context("the hub did not answer to CONNECT in time")?
     }
@@ -54,19 +56,12 @@ impl Lean {
     async fn handshake(
         mqtt: SocketAddr,
         source: Option<IpAddr>,
+        trust: Option<&Trust>,
         code: &PileCode,
         secret: Option<&str>,
         filters: &[&str],
     ) -> anyhow::Result<Self> {
-        let stream = match source {
-            None => TcpStream::connect(mqtt).await?,
-            Some(source) => {
-                let socket = TcpSocket::new_v4()?;
-                socket.bind(SocketAddr::new(source, 0))?;
-                socket.connect(mqtt).await?
-            }
-        };
-        stream.set_nodelay(true)?;
+        let stream = Socket::open(mqtt, source, trust).await?;
         let mut lean =
             Self { stream, input: BytesMut::new(), output: Vec::new(), next_id: 1, waiting: VecDeque::new() };
         codec::connect(&mut lean.output, code.as_str(), secret, KEEP_ALIVE_S);
@@ -157,18 +152,23 @@ impl Lean {
         if self.output.is_empty() {
             return Ok(());
         }
-        timeout(limits::WRITE_TIMEOUT, self.stream.write_all(&self.output))
-            .await
-            .context("the hub does not read")??;
+        let writing = async {
+            self.stream.write_all(&self.output).await?;
+            self.stream.flush().await
+        };
+        timeout(limits::WRITE_TIMEOUT, writing).await.context("the hub does not read")??;
         self.output.clear();
         self.output.shrink_to(1024);
         Ok(())
     }
 
-    /// The socket itself, once nothing is queued on either side: for callers that write frames of their own.
+    /// The plain socket itself, once nothing is queued on either side: for callers that write frames of their own.
     #[must_use]
-    pub fn into_stream(self) -> TcpStream {
-        self.stream
+    pub fn into_plain(self) -> Option<TcpStream> {
+        match self.stream {
+            Socket::Plain(stream) => Some(stream),
+            Socket::Tls(_) => None,
+        }
     }
 
     /// Says goodbye.

@@ -5,6 +5,7 @@ pub mod codec;
 pub mod full;
 pub mod lean;
 pub mod probes;
+pub mod socket;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -73,7 +74,7 @@ impl Link {
             Driver::Lean => {
                 let filters = [DownTopic::Command, DownTopic::RecordAck].map(|topic| topic.topic(&endpoint.code));
                 let filters = filters.each_ref().map(String::as_str);
-                let lean = Lean::open(endpoint.mqtt, endpoint.source, &endpoint.code, secret, &filters).await?;
+                let lean = Lean::open(endpoint.mqtt, endpoint.source, None, &endpoint.code, secret, &filters).await?;
                 Ok(Self::Lean(Box::new(lean)))
             }
             Driver::Rumqttc => Ok(Self::Rumqttc(Box::new(Full::open(endpoint.mqtt, &endpoint.code, secret).await?))),

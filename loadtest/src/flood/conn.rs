@@ -54,12 +54,13 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    pub(super) fn start(code: PileCode, lean: Lean, totals: &Arc<Totals>) -> Self {
-        let stream = Arc::new(lean.into_stream());
+    /// `None` when the connection is not plain.
+    pub(super) fn start(code: PileCode, lean: Lean, totals: &Arc<Totals>) -> Option<Self> {
+        let stream = Arc::new(lean.into_plain()?);
         let waiting = Waiting::default();
         let reading = read(Arc::clone(&stream), Arc::clone(&waiting), Arc::clone(totals));
         let reader = tokio::spawn(reading).abort_handle();
-        Self { code, stream, waiting, stuck: Vec::new(), last_id: 0, reader }
+        Some(Self { code, stream, waiting, stuck: Vec::new(), last_id: 0, reader })
     }
 
     pub(super) fn stop(self) {

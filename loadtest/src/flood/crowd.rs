@@ -9,7 +9,10 @@ use anyhow::Context as _;
 use domain::{PileCode, wire::DownTopic};
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use crate::{client::lean::Lean, limits};
+use crate::{
+    client::{lean::Lean, socket::Trust},
+    limits,
+};
 
 /// Connects every pile; with `subscribe` also to its down topics.
 ///
@@ -17,6 +20,7 @@ use crate::{client::lean::Lean, limits};
 /// The first connection that fails, by name.
 pub async fn connect(
     mqtt: SocketAddr,
+    trust: Option<&Trust>,
     piles: &[(PileCode, Option<String>)],
     sources: u8,
     subscribe: bool,
@@ -26,13 +30,13 @@ pub async fn connect(
     let mut open = Vec::with_capacity(piles.len());
     for (n, (code, secret)) in piles.iter().enumerate() {
         let permit = Arc::clone(&permits).acquire_owned().await?;
-        let (code, secret) = (code.clone(), secret.clone());
+        let (code, secret, trust) = (code.clone(), secret.clone(), trust.cloned());
         opening.spawn(async move {
             let _permit = permit;
             let topics = [DownTopic::Command, DownTopic::RecordAck].map(|topic| topic.topic(&code));
             let filters = topics.each_ref().map(String::as_str);
             let filters = if subscribe { &filters[..] } else { &[] };
-            let lean = Lean::open(mqtt, source(n, sources), &code, secret.as_deref(), filters).await;
+            let lean = Lean::open(mqtt, source(n, sources), trust.as_ref(), &code, secret.as_deref(), filters).await;
             lean.with_context(|| format!("connecting {code}")).map(|lean| (code, lean))
         });
         while let Some(opened) = opening.try_join_next() {

@@ -21,6 +21,7 @@ use crate::{
     client::{
         Incoming,
         lean::{KEEP_ALIVE_S, Lean},
+        socket::Trust,
     },
     pace::WallClock,
 };
@@ -30,6 +31,8 @@ use crate::{
 pub struct IdleOptions {
     /// The broker.
     pub mqtt: SocketAddr,
+    /// Over TLS, to a hub of this authority.
+    pub trust: Option<Trust>,
     /// Who connects.
     pub crowd: Crowd,
     /// How many connections.
@@ -61,7 +64,7 @@ pub struct IdleReport {
 pub async fn idle(options: &IdleOptions, ready: impl FnOnce(&IdleReport)) -> anyhow::Result<IdleReport> {
     let began = Instant::now();
     let piles = options.crowd.first(options.piles)?;
-    let open = crowd::connect(options.mqtt, &piles, options.sources, true).await?;
+    let open = crowd::connect(options.mqtt, options.trust.as_ref(), &piles, options.sources, true).await?;
     let (acked, broken) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let mut report = IdleReport { connected: open.len(), connect_ms: millis(began.elapsed()), acked: 0, broken: 0 };
     let end = Instant::now().checked_add(options.duration).unwrap_or(began);

@@ -137,13 +137,15 @@ impl FloodReport {
 pub async fn flood(options: &FloodOptions) -> anyhow::Result<FloodReport> {
     let totals = Arc::new(Totals::default());
     let began = Instant::now();
-    let streams = crowd::connect(options.mqtt, &options.crowd.first(options.piles)?, options.sources, false).await?;
+    let streams =
+        crowd::connect(options.mqtt, None, &options.crowd.first(options.piles)?, options.sources, false).await?;
     let subscriber = match options.subscriber {
         Some(qos) => Some(subscriber::start(options.mqtt, qos, Arc::clone(&totals)).await?),
         None => None,
     };
     let connect_ms = millis(began.elapsed());
-    let mut conns: Vec<Conn> = streams.into_iter().map(|(code, lean)| Conn::start(code, lean, &totals)).collect();
+    let mut conns: Vec<Conn> =
+        streams.into_iter().filter_map(|(code, lean)| Conn::start(code, lean, &totals)).collect();
     let started = Instant::now();
     Box::pin(send(options, &mut conns, started, &totals)).await;
     let flood_ms = millis(started.elapsed());

@@ -64,6 +64,8 @@ impl Pile {
                 self.next_heartbeat = self.next_heartbeat.min(now.plus(self.heartbeat_every));
                 Answer::Accepted
             }
+            // It connects with the secret it was installed with, so it must not say that it took another.
+            CommandKind::SetSecret { .. } => Answer::Rejected("NOT_SUPPORTED"),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::{
         Alarm, AlarmState, CommandRow, CommandState, Commit, EventRow, LedgerWrite, OnceRow, Payment, PaymentState,
         RecordRow, Severity, Standing, Write,
     },
-    registry::{AuditRow, Integration, Pile, PileKind, Station},
+    registry::{AuditRow, Integration, Pile, PileKind, Rotation, Station},
 };
 
 pub(super) const START: i64 = 1_763_690_000_000;
@@ -225,6 +225,7 @@ pub(super) fn station(id: &str) -> Station {
         timezone: "Asia/Shanghai".to_owned(),
         longitude_e7: 1_214_737_000,
         latitude_e7: -312_304_000,
+        certificate_only: false,
     }
 }
 
@@ -237,6 +238,16 @@ pub(super) fn pile(no: u32, code: &str) -> Pile {
         connectors: 2,
         max_power: Watts(120_000),
         verifier: [no as u8; 32],
+    }
+}
+
+pub(super) fn rotation(no: u32, id: &str) -> Rotation {
+    Rotation {
+        pile_no: PileNo(no),
+        rotation_id: CommandId::parse(id).unwrap(),
+        verifier: [no as u8 + 100; 32],
+        until: at(86_400_000),
+        accepted: false,
     }
 }
 

@@ -16,6 +16,7 @@ pub mod money_accounts;
 pub mod money_conditions;
 pub mod money_lists;
 pub mod money_model;
+pub mod money_secrets;
 pub mod random;
 pub mod telemetry;
 pub mod telemetry_model;
@@ -90,6 +91,9 @@ macro_rules! contract_tests {
             money_conditions: a_published_tariff_is_never_replaced;
             money_conditions: pile_numbers_are_given_once_and_a_taken_code_refuses_all;
             money_conditions: an_integration_is_made_once_and_can_be_removed;
+            money_secrets: a_change_of_a_secret_is_there_after_reopening_until_it_is_over;
+            money_secrets: a_second_change_needs_the_name_of_the_first;
+            money_secrets: what_is_said_of_a_change_that_is_over_changes_nothing;
             money_accounts: an_operation_is_done_once_and_answers_its_first_result;
             money_accounts: an_account_changes_only_from_its_version;
             money_accounts: holds_and_debts_are_what_the_last_operation_said;

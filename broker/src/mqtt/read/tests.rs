@@ -39,7 +39,7 @@ fn a_connect_is_read() {
     let login = Login {
         client_id: "P1",
         username: Some("P1"),
-        password: Some(b"secret"),
+        password: Some(Password(b"secret")),
         will_topic: Some("pile/P1/event"),
         keep_alive_s: 30,
         clean_session: true,

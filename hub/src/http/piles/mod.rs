@@ -1,7 +1,9 @@
 //! Piles: registering, looking, finding one nearby, taking one out of service.
 
+mod csv;
 pub(crate) mod nearby;
 pub(crate) mod register;
+pub(crate) mod secrets;
 pub(crate) mod telemetry;
 pub(crate) mod view;
 
@@ -15,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use self::view::{PileOut, Prices};
+use self::view::{PileOut, Prices, SecretRotation};
 use super::{
     answer::{Answer, Listed},
     audit::audit_row,
@@ -86,8 +88,17 @@ pub(crate) async fn get(
     Path(code): Path<String>,
 ) -> Result<Json<PileOut>, Problem> {
     let code = code_of(&code)?;
-    let pile = app.actors.pile(&code).ok_or(Refusal::PileNotFound(code))?;
-    Ok(Json(Prices::new(&app).out(pile, by.is_staff())))
+    let pile = app.actors.pile(&code).ok_or_else(|| Refusal::PileNotFound(code.clone()))?;
+    let mut out = Prices::new(&app).out(pile, by.is_staff());
+    if by.is_staff() {
+        out.secret_rotation = rotation_of(&app, &code);
+    }
+    Ok(Json(out))
+}
+
+fn rotation_of(app: &App, code: &PileCode) -> Option<SecretRotation> {
+    let until = app.credentials.until(app.actors.pile_no(code)?)?;
+    Some(SecretRotation { until })
 }
 
 /// Whether a pile is out of service.

@@ -3,7 +3,11 @@
 
 use std::collections::HashSet;
 
-use axum::extract::State;
+use axum::{
+    extract::State,
+    http::HeaderMap,
+    response::{IntoResponse, Response},
+};
 use broker::Identity;
 use domain::{PileCode, PileNo, limits::CONNECTORS_MAX};
 use serde::{Deserialize, Serialize};
@@ -14,6 +18,7 @@ use store::{
 };
 use utoipa::ToSchema;
 
+use super::csv;
 use crate::{
     http::{
         answer::Answer,
@@ -50,10 +55,10 @@ pub(crate) struct NewPile {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Registered {
     #[schema(value_type = String)]
-    pile_code: PileCode,
+    pub(super) pile_code: PileCode,
     /// 64 hexadecimal digits: the MQTT password. Empty in what is stored.
     #[serde(default)]
-    secret: String,
+    pub(super) secret: String,
 }
 
 /// Registers a pile (admin).
@@ -72,10 +77,17 @@ pub(crate) async fn create(State(app): State<App>, by: By<ADMIN>, call: Call) ->
     Ok(with_secrets(&restore, answer, seed.as_ref()))
 }
 
-/// Registers up to 50,000 piles at once, all or none (admin).
+/// Registers up to 50,000 piles at once, all or none (admin). With `Accept: text/csv` the same as a table to download.
 #[utoipa::path(post, path = "/piles/import", tag = "registry", request_body = Vec<NewPile>,
-    responses((status = 200, body = Vec<Registered>)))]
-pub(crate) async fn import(State(app): State<App>, by: By<ADMIN>, call: Call) -> Result<Answer, Problem> {
+    responses((status = 200, content(
+        (Vec<Registered> = "application/json"),
+        (String = "text/csv", example = "pileCode,secret\r\nP0001,5b…\r\n")))))]
+pub(crate) async fn import(
+    State(app): State<App>,
+    by: By<ADMIN>,
+    headers: HeaderMap,
+    call: Call,
+) -> Result<Response, Problem> {
     let (task, caller) = (app.clone(), by.sub.clone());
     let restore = app.clone();
     let seed = call.key_of(&caller);
@@ -86,7 +98,8 @@ pub(crate) async fn import(State(app): State<App>, by: By<ADMIN>, call: Call) ->
         Ok(many(&done))
     })
     .await?;
-    Ok(with_secrets(&restore, answer, seed.as_ref()))
+    let answer = with_secrets(&restore, answer, seed.as_ref());
+    Ok(if csv::wanted(&headers) { csv::download(answer) } else { answer.into_response() })
 }
 
 fn one(done: &[Registered]) -> Answer {
@@ -141,9 +154,8 @@ async fn register(
     app.commit(writes).await?;
     app.readers.insert_piles(piles.iter().map(|pile| (pile.pile_no, pile.pile_code.clone(), pile.station_id.clone())));
     app.identities.extend(piles.iter().map(|pile| Identity {
-        pile_no: pile.pile_no,
-        code: pile.pile_code.clone(),
-        verifier: pile.verifier,
+        certificate_only: app.actors.station(&pile.station_id).is_some_and(|station| station.certificate_only),
+        ..Identity::new(pile.pile_no, pile.pile_code.clone(), pile.verifier)
     }));
     app.actors.add_piles(&piles);
     Ok(done)

@@ -40,6 +40,18 @@ pub(crate) struct PileOut {
     firmware: Option<String>,
     /// The price in force; `null` without one.
     tariff: Option<TariffNow>,
+    /// The pile's secret is being changed; for staff who look at this one pile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) secret_rotation: Option<SecretRotation>,
+}
+
+/// A change of a pile's secret that is under way.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SecretRotation {
+    /// Both secrets are good until the pile uses the next one, at most until then.
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) until: Timestamp,
 }
 
 /// A fault that holds.
@@ -139,6 +151,7 @@ impl<'a> Prices<'a> {
             power_w: pile.power,
             firmware: pile.firmware,
             tariff,
+            secret_rotation: None,
         }
     }
 }

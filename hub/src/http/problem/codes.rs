@@ -131,6 +131,9 @@ codes! {
     IntegrationExists CONFLICT "INTEGRATION_EXISTS"
         "集成账号已存在" "The integration exists already"
         "请换一个名称，或先删除原账号" "use another name, or remove the account first";
+    RotationRunning CONFLICT "ROTATION_RUNNING"
+        "密钥正在轮换" "The secret is being changed already"
+        "请等充电桩用新密钥登录，或等到 secretRotation.until" "wait until the pile has used the next one, or for secretRotation.until";
     ConnectorBusy CONFLICT "CONNECTOR_BUSY"
         "充电枪使用中" "The connector is in use"
         "请换一把枪或稍后再试" "choose another connector or try again later";

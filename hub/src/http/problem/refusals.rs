@@ -55,6 +55,9 @@ impl From<Conflict> for Problem {
             Conflict::IntegrationExists(name) => {
                 Self::new(Code::IntegrationExists, format!("integration {name} exists already"))
             }
+            Conflict::RotationRuns(_) => {
+                Self::new(Code::RotationRunning, "the secret of this pile is being changed already")
+            }
             Conflict::OnceExists(_) => Self::new(Code::IdempotencyKeyReused, "the idempotency key was used before"),
             Conflict::TariffPublished(id) => Self::new(Code::IllegalState, format!("tariff {id} is published already")),
             Conflict::OrderExists(order) | Conflict::OrderRev(order) => {

@@ -3,7 +3,7 @@
 use domain::PileNo;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 
-use super::{apply_ledger, apply_orders, apply_registry};
+use super::{apply_ledger, apply_orders, apply_registry, apply_rotations};
 use crate::money::{Commit, Conflict, Write};
 
 /// Applied, or the condition that failed. An error of the outer kind is the engine's: the whole group is off.
@@ -56,6 +56,9 @@ fn write_one(conn: &Connection, write: &Write) -> Applied {
         Write::PileState(pile_no, state) => apply_registry::pile_state(conn, *pile_no, state),
         Write::Station(station) => apply_registry::station(conn, station),
         Write::Piles(piles) => apply_registry::piles(conn, piles),
+        Write::Rotation(rotation, replaces) => apply_rotations::begin(conn, rotation, replaces.as_ref()),
+        Write::RotationAccepted(pile_no, id) => apply_rotations::accepted(conn, *pile_no, id),
+        Write::RotationOver(pile_no, id, end) => apply_rotations::over(conn, *pile_no, id, *end),
         Write::Tariff(tariff) => apply_registry::tariff(conn, tariff),
         Write::Integration(integration) => apply_registry::integration(conn, integration),
         Write::IntegrationRemoved(name) => apply_registry::integration_removed(conn, name),

@@ -4,6 +4,7 @@ mod apply;
 mod apply_ledger;
 mod apply_orders;
 mod apply_registry;
+mod apply_rotations;
 mod audit;
 mod paging;
 mod queries;
@@ -39,7 +40,7 @@ use crate::{
         Alarm, AlarmState, CommandRow, Commit, CommitOutcome, Money, OnceRow, OrderFilter, Page, Payment, RecordRow,
         StoreError,
     },
-    registry::{AuditRow, Integration, Pile, PileState, Station},
+    registry::{AuditRow, Integration, Pile, PileState, Rotation, Station},
 };
 
 /// What of the options concerns this file.
@@ -245,6 +246,10 @@ impl Money for SqliteMoney {
 
     async fn piles(&self) -> Result<Vec<(Pile, PileState)>, StoreError> {
         self.read(queries::piles).await
+    }
+
+    async fn rotations(&self) -> Result<Vec<Rotation>, StoreError> {
+        self.read(queries::rotations).await
     }
 
     async fn tariffs(&self, station_id: Option<&StationId>) -> Result<Vec<Tariff>, StoreError> {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     money::{Alarm, AlarmState, CommandRow, OrderFilter, Page, Payment, RecordRow, Standing, StoreError},
-    registry::{AuditRow, Integration, Pile, PileState, Station},
+    registry::{AuditRow, Integration, Pile, PileState, Rotation, Station},
     sqlite::{connection::broken, names::Name},
 };
 
@@ -158,6 +158,11 @@ pub(super) fn piles(conn: &Connection) -> Result<Vec<(Pile, PileState)>, StoreEr
             if row.get_ref(7)? == rusqlite::types::ValueRef::Null { None } else { Some(rows::body(row, 7)?) };
         Ok((rows::pile(row)?, kept.unwrap_or_default()))
     })
+}
+
+pub(super) fn rotations(conn: &Connection) -> Result<Vec<Rotation>, StoreError> {
+    let sql = format!("SELECT {} FROM piles WHERE rotation_id IS NOT NULL ORDER BY pile_no", rows::ROTATION);
+    all(conn, &sql, [], rows::rotation)
 }
 
 pub(super) fn tariffs(conn: &Connection, station_id: Option<&StationId>) -> Result<Vec<Tariff>, StoreError> {

@@ -12,7 +12,7 @@ use settlement::{
 
 use crate::{
     money::{OnceRow, Payment, RecordRow},
-    registry::{AuditRow, Pile},
+    registry::{AuditRow, Pile, Rotation},
     sqlite::names::Name,
 };
 
@@ -173,6 +173,19 @@ pub(super) fn pile(row: &Row<'_>) -> rusqlite::Result<Pile> {
         connectors: row.get(4)?,
         max_power: domain::Watts(row.get(5)?),
         verifier: row.get(6)?,
+    })
+}
+
+/// Columns of [`rotation`].
+pub(super) const ROTATION: &str = "pile_no, rotation_id, next_verifier, next_until, next_accepted";
+
+pub(super) fn rotation(row: &Row<'_>) -> rusqlite::Result<Rotation> {
+    Ok(Rotation {
+        pile_no: domain::PileNo(row.get(0)?),
+        rotation_id: id(row, 1)?,
+        verifier: row.get(2)?,
+        until: time(row, 3)?,
+        accepted: row.get(4)?,
     })
 }
 

@@ -6,7 +6,7 @@
 use crate::sqlite::connection::Schema;
 
 /// All steps, first to last. A step that was released is never edited.
-pub(super) const SCHEMA: Schema = Schema { steps: &[V1, INTEGRATIONS] };
+pub(super) const SCHEMA: Schema = Schema { steps: &[V1, V2, INTEGRATIONS] };
 
 const V1: &str = "
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
@@ -86,6 +86,15 @@ CREATE TABLE audit (
   id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, actor TEXT NOT NULL, role TEXT NOT NULL,
   action TEXT NOT NULL, target TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
 CREATE INDEX audit_by_time ON audit (at);
+";
+
+/// The change of a pile's secret stands in the pile's own row, so that its end is one write. All of its columns are
+/// set, or none.
+const V2: &str = "
+ALTER TABLE piles ADD COLUMN rotation_id TEXT;
+ALTER TABLE piles ADD COLUMN next_verifier BLOB;
+ALTER TABLE piles ADD COLUMN next_until INTEGER;
+ALTER TABLE piles ADD COLUMN next_accepted INTEGER;
 ";
 
 /// Accounts of other systems that read what the piles send.
