@@ -333,6 +333,7 @@ fn conflicting(conflict: Conflict) -> JobError {
         | Conflict::AccountVersion(_)
         | Conflict::PaymentState(_)
         | Conflict::PileExists(_)
+        | Conflict::IntegrationExists(_)
         | Conflict::RotationRuns(_)
         | Conflict::TariffPublished(_)
         | Conflict::Malformed(_) => Refusal::IllegalState(format!("{conflict:?}")),

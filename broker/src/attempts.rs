@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use domain::PileCode;
+use domain::{IntegrationName, PileCode};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
@@ -26,6 +26,17 @@ pub enum Attempt {
         /// On which topic or filter, its first 128 characters.
         topic: String,
     },
+    /// An integration tried what it must not.
+    Reader {
+        /// Which.
+        name: IntegrationName,
+        /// From where.
+        peer: SocketAddr,
+        /// `publish`, `subscribe`.
+        what: &'static str,
+        /// On which topic or filter, its first 128 characters.
+        topic: String,
+    },
     /// A certificate was refused.
     Certificate {
         /// From where.
@@ -38,7 +49,7 @@ pub enum Attempt {
     Banned {
         /// From where.
         from: IpAddr,
-        /// At which code, the last one, its first 32 characters.
+        /// At which code or account, the last one, its first 44 characters.
         pile: String,
         /// Whether the whole address is banned or this pile from there.
         whole_address: bool,

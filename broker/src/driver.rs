@@ -23,7 +23,7 @@ use crate::{
     batch::{FrameRecord, Record},
     conn::{
         Conn, Turn,
-        machine::{Action, Claim, Forbidden, Frame, Machine},
+        machine::{Action, Claim, Forbidden, Frame, Machine, ReaderClaim},
     },
     guard::Ban,
     identity::{Proof, Rejected, Verified},
@@ -42,6 +42,8 @@ use crate::{
 
 /// First byte of a CONNECT.
 const CONNECT: u8 = 0x10;
+/// Characters of a name that was guessed at that are told.
+const GUESSED_LEN_MAX: usize = 44;
 /// Reads in one turn. Beyond: the others first.
 const READS_PER_TURN: usize = 4;
 
@@ -120,8 +122,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let (now, received) = (shared.stopwatch.now(), shared.clock.now());
         let at = Reading { shared, conn, now, received, frames: Cell::new(0) };
         conn.heard(at.now);
-        if conn.who().is_none() && !framer.is_midway() && bytes.first() != Some(&CONNECT) {
-            // Whoever begins otherwise is no charger; there is no need to wait for the rest.
+        if conn.is_stranger() && !framer.is_midway() && bytes.first() != Some(&CONNECT) {
+            // Whoever begins otherwise speaks no MQTT; there is no need to wait for the rest.
             return conn.close(DownCause::Protocol);
         }
         let fed = framer.feed(bytes, |raw| at.packet(machine, raw));
@@ -193,7 +195,7 @@ impl<S> Drop for Driver<S> {
 
 /// One read of one connection.
 struct Reading<'a> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     conn: &'a Arc<Conn>,
     now: Uptime,
     received: Timestamp,
@@ -213,6 +215,12 @@ impl Reading<'_> {
         match machine.handle(packet, |forbidden| self.forbidden(forbidden)) {
             Action::Frame(frame) => self.frame(&frame),
             Action::Examine(claim) => return self.examine(machine, &claim),
+            Action::ExamineReader(claim) => return self.examine_reader(machine, &claim),
+            Action::Read { packet_id, filters } => {
+                let refused = |filter| self.forbidden(Forbidden::Subscribe(filter));
+                self.shared.readers.subscribe(self.conn, packet_id, &filters, refused);
+            }
+            Action::Unread { packet_id, filters } => self.shared.readers.unsubscribe(self.conn, packet_id, &filters),
             Action::Refuse(code) => return ControlFlow::Break(Stop::Refuse(code)),
             Action::Close(cause) => return ControlFlow::Break(Stop::Close(cause)),
             Action::Pong => self.conn.answer(write::pingresp),
@@ -251,15 +259,11 @@ impl Reading<'_> {
             Ok(verified) => verified,
             Err(refused) => return ControlFlow::Break(Stop::Refuse(refused)),
         };
-        let silence_max = match claim.keep_alive_s {
-            0 => self.shared.config.keep_alive_max,
-            seconds => Duration::from_secs(seconds.into()),
-        };
         let new = Admission {
             pile_no,
             code: code.clone(),
             by,
-            silence_max: silence_max.saturating_mul(3) / 2,
+            silence_max: self.silence_max(claim.keep_alive_s),
             has_will: claim.has_will,
             keeps_session: !claim.clean_session,
             connects: self.shared.config.limits.connects_per_pile(),
@@ -281,6 +285,46 @@ impl Reading<'_> {
         }
     }
 
+    /// 1.5 times what it asked for.
+    fn silence_max(&self, keep_alive_s: u16) -> Duration {
+        let keep_alive = match keep_alive_s {
+            0 => self.shared.config.keep_alive_max,
+            seconds => Duration::from_secs(seconds.into()),
+        };
+        keep_alive.saturating_mul(3) / 2
+    }
+
+    /// An integration shows its secret. Nothing is taken over: connections of one account stand beside each other.
+    fn examine_reader(&self, machine: &mut Machine, claim: &ReaderClaim<'_>) -> ControlFlow<Stop> {
+        let Self { shared, conn, now, .. } = self;
+        let refuse = |code| ControlFlow::Break(Stop::Refuse(code));
+        let Some(Password(password)) = claim.password else { return refuse(ConnectCode::BadCredentials) };
+        if !self.is_listened_to(claim.username) {
+            return refuse(ConnectCode::NotAuthorized);
+        }
+        let accounts = shared.readers.accounts();
+        let Some(account) = accounts.verify(&shared.identities, claim.username, password) else {
+            self.guessed_wrong(claim.username);
+            return refuse(ConnectCode::BadCredentials);
+        };
+        shared.guard.right(claim.username, conn.peer.ip(), *now);
+        if !shared.guard.admit(*now) {
+            return refuse(ConnectCode::ServerUnavailable);
+        }
+        match shared.readers.let_in(shared, conn, &account, self.silence_max(claim.keep_alive_s)) {
+            Ok(()) => {
+                tracing::info!(user = claim.username, peer = %conn.peer, "integration connected");
+                machine.admit_reader();
+                conn.accept(None, *now);
+                ControlFlow::Continue(())
+            }
+            Err(no_seat) => {
+                tracing::warn!(user = claim.username, peer = %conn.peer, ?no_seat, "an integration is not let in");
+                refuse(ConnectCode::ServerUnavailable)
+            }
+        }
+    }
+
     /// Who it is, by its certificate or its secret; else the refusal. A guess never touches the pile's own connection.
     fn identify(&self, claim: &Claim<'_>) -> Result<Verified, ConnectCode> {
         let Self { shared, conn, now, .. } = self;
@@ -296,9 +340,7 @@ impl Reading<'_> {
             });
         }
         let Some(Password(password)) = claim.password else { return Err(ConnectCode::BadCredentials) };
-        if !shared.guard.may_try(claim.code, from, *now) {
-            shared.meters.banned.increment(1);
-            tracing::debug!(peer = %conn.peer, pile = claim.code, "not listened to");
+        if !self.is_listened_to(claim.code) {
             return Err(ConnectCode::NotAuthorized);
         }
         match identities.verify(claim.code, Proof::Password(password), self.received) {
@@ -312,15 +354,33 @@ impl Reading<'_> {
             }
             Err(Rejected::Wrong) => {}
         }
-        tracing::warn!(target: "audit", peer = %conn.peer, pile = claim.code, "wrong pile code or secret");
-        if let Some(ban) = shared.guard.wrong(claim.code, from, *now) {
+        self.guessed_wrong(claim.code);
+        Err(ConnectCode::BadCredentials)
+    }
+
+    /// Whether a claim to be `who` is looked at at all.
+    fn is_listened_to(&self, who: &str) -> bool {
+        let Self { shared, conn, now, .. } = self;
+        let may_try = shared.guard.may_try(who, conn.peer.ip(), *now);
+        if !may_try {
+            shared.meters.banned.increment(1);
+            tracing::debug!(peer = %conn.peer, who, "not listened to");
+        }
+        may_try
+    }
+
+    /// A claim to be `who` was wrong.
+    fn guessed_wrong(&self, who: &str) {
+        let Self { shared, conn, now, .. } = self;
+        let from = conn.peer.ip();
+        let pile: String = who.chars().take(GUESSED_LEN_MAX).collect();
+        tracing::warn!(target: "audit", peer = %conn.peer, pile, "wrong name or secret");
+        if let Some(ban) = shared.guard.wrong(who, from, *now) {
             let Ban { whole_address, guesses, lasts } = ban;
-            tracing::warn!(target: "audit", %from, pile = claim.code, whole_address, guesses, ?lasts, "banned");
+            tracing::warn!(target: "audit", %from, pile, whole_address, guesses, ?lasts, "banned");
             metrics::counter!(names::BANS).increment(1);
-            let pile = claim.code.to_owned();
             shared.attempts.tell(Attempt::Banned { from, pile, whole_address, guesses, lasts });
         }
-        Err(ConnectCode::BadCredentials)
     }
 
     fn odd(&self, code: &PileCode, odd: Option<Odd>) {
@@ -341,11 +401,14 @@ impl Reading<'_> {
         let who = self.conn.who();
         let pile = who.map(|who| who.code.as_str()).unwrap_or_default();
         tracing::warn!(target: "audit", peer = %self.conn.peer, pile, what = forbidden.what(), topic, "forbidden topic");
-        if let Some(who) = who
-            && self.conn.tried()
-        {
-            let (pile, peer) = (who.code.clone(), self.conn.peer);
-            self.shared.attempts.tell(Attempt::Forbidden { pile, peer, what: forbidden.what(), topic });
+        let (what, peer) = (forbidden.what(), self.conn.peer);
+        let attempt = match (who, self.conn.reader()) {
+            (Some(who), _) => Attempt::Forbidden { pile: who.code.clone(), peer, what, topic },
+            (None, Some(reader)) => Attempt::Reader { name: reader.account.name.clone(), peer, what, topic },
+            (None, None) => return,
+        };
+        if self.conn.tried() {
+            self.shared.attempts.tell(attempt);
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::{
     limits, names,
     pacing::Pacing,
     pump::Pump,
+    readers::Readers,
     registry::TurnedAway,
     router::RouterKind,
     shared::Shared,
@@ -46,6 +47,8 @@ pub struct GateConfig {
     pub frames_in_flight_max: usize,
     /// What one pile, one address and all strangers together may do.
     pub limits: GateLimits,
+    /// See [`limits::INTEGRATION_LAG_MAX`].
+    pub integration_lag_max: Duration,
     /// How its thread paces itself.
     pub pacing: Pacing,
     /// Which router frames go through.
@@ -60,6 +63,7 @@ impl Default for GateConfig {
             keep_alive_max: limits::KEEP_ALIVE_MAX,
             frames_in_flight_max: limits::FRAMES_IN_FLIGHT_MAX,
             limits: GateLimits::default(),
+            integration_lag_max: limits::INTEGRATION_LAG_MAX,
             pacing: Pacing::default(),
             router: RouterKind::default(),
         }
@@ -132,6 +136,12 @@ impl Gate {
     #[must_use]
     pub fn acks(&self) -> Acks {
         Acks { shared: Arc::clone(&self.shared) }
+    }
+
+    /// The handle of those who keep the accounts of integrations.
+    #[must_use]
+    pub fn readers(&self) -> Readers {
+        Readers { shared: Arc::clone(&self.shared) }
     }
 
     /// What piles try and must not do, for the audit trail. Only the first caller gets it.

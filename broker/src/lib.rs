@@ -34,6 +34,7 @@ mod mqtt;
 pub mod names;
 mod pacing;
 mod pump;
+mod readers;
 mod registry;
 mod router;
 #[cfg(test)]
@@ -54,6 +55,7 @@ pub use identity::{
     new_secret,
 };
 pub use pacing::Pacing;
+pub use readers::{Account, Grants, Readers, username};
 pub use router::RouterKind;
 pub use sink::{BadFrame, Deliver, DownCause, LinkEvent, Up, UpSink};
 pub use tls::{Tls, TlsError, TlsFiles};

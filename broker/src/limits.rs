@@ -150,13 +150,26 @@ pub const BYTES_IN_FLIGHT_MAX: usize = 1024 * 1024;
 /// where a send would block the thread.
 pub const BATCHES_IN_FLIGHT_MAX: usize = 512;
 
+/// Connections of all integrations at once; each has a link into the router. Beyond: CONNACK 3, counted.
+pub const INTEGRATION_CONNECTIONS_MAX: usize = 64;
+/// Connections of one integration at once. Beyond: CONNACK 3, counted.
+pub const INTEGRATION_CONNECTIONS_PER_ACCOUNT_MAX: usize = 4;
+/// Filters of one connection of an integration. Beyond: SUBACK 0x80.
+pub const INTEGRATION_FILTERS_MAX: usize = 64;
+/// Longest client id of an integration, in characters. Beyond: CONNACK 2.
+pub const INTEGRATION_CLIENT_ID_LEN_MAX: usize = 64;
+/// How long an integration may take to make room for what comes next, while [`UNWRITTEN_LEN_MAX`] waits for it. Beyond:
+/// closed, counted as lagging; so is who falls behind the router's log ([`ROUTER_SEGMENTS_MAX`]).
+pub const INTEGRATION_LAG_MAX: Duration = WRITE_WITHIN;
+
 /// Size of one segment of the router's log, in bytes. Small ones stay warm in the cache.
 pub const ROUTER_SEGMENT_LEN: usize = 256 * 1024;
 /// Segments of the router's log. Beyond: it forgets the oldest, so all that is in flight must fit (asserted below).
 pub const ROUTER_SEGMENTS_MAX: usize = 12;
 /// Messages the router hands over at once. Beyond: with the next turn.
 pub const ROUTER_FORWARD_MAX: u64 = 100;
-/// Connections of one router. Beyond: it refuses the link; the gate needs two.
+/// Connections of one router. Beyond: it refuses the link; the gate needs two, and one for each connection of an
+/// integration.
 pub const ROUTER_CONNECTIONS_MAX: usize = 1_000;
 /// Capacity of the router's own event channel (fixed in rumqttd).
 const ROUTER_CHANNEL_LEN: usize = 1_000;
@@ -178,7 +191,11 @@ const _: () = {
         BYTES_IN_FLIGHT_MAX * 2 < ROUTER_SEGMENT_LEN * (ROUTER_SEGMENTS_MAX - 1),
         "what is in flight, with the reads that pass the limit, fits into the log"
     );
-    assert!(BATCHES_IN_FLIGHT_MAX + 100 < ROUTER_CHANNEL_LEN, "a publish never blocks");
+    assert!(
+        BATCHES_IN_FLIGHT_MAX + 100 + 4 * INTEGRATION_CONNECTIONS_MAX < ROUTER_CHANNEL_LEN,
+        "a publish never blocks, whatever the links of integrations say"
+    );
+    assert!(INTEGRATION_CONNECTIONS_MAX + 2 < ROUTER_CONNECTIONS_MAX, "there is a link for each");
     assert!(BATCHES_IN_FLIGHT_MAX * BATCH_FRAMES_MAX > FRAMES_IN_FLIGHT_MAX, "frames are the limit that is met first");
     assert!(OUTBOUND_INFLIGHT_MAX <= OUTBOUND_QUEUE_LEN_MAX);
     assert!(BAD_FRAMES_MAX > 0);

@@ -12,7 +12,7 @@ pub const TURNED_AWAY: &str = "pilehub_gate_turned_away_total";
 pub const REFUSED: &str = "pilehub_gate_refused_total";
 /// Connections ended, by `cause`.
 pub const CLOSED: &str = "pilehub_gate_closed_total";
-/// Attempts at what a pile must not do, by `what`: `publish`, `subscribe`, `will`, `qos_2`.
+/// Attempts at what a pile or an integration must not do, by `what`: `publish`, `subscribe`, `will`, `qos_2`.
 pub const FORBIDDEN: &str = "pilehub_gate_forbidden_total";
 /// TLS handshakes, by `outcome`: `done`, `timeout`, `closed`, `incompatible`, `certificate_expired` …
 pub const HANDSHAKES: &str = "pilehub_gate_handshakes_total";
@@ -48,6 +48,12 @@ pub const IN_FLIGHT: &str = "pilehub_gate_frames_in_flight";
 pub const BATCHES: &str = "pilehub_gate_batches_total";
 /// Routers replaced, by `why`: `dead`, `gap`, `stalled`.
 pub const ROUTERS_REPLACED: &str = "pilehub_gate_routers_replaced_total";
+/// Connections of integrations.
+pub const INTEGRATIONS: &str = "pilehub_gate_integrations";
+/// Frames handed over to integrations.
+pub const INTEGRATION_FRAMES: &str = "pilehub_gate_integration_frames_total";
+/// Connections of integrations that were closed because they did not keep up.
+pub const INTEGRATIONS_LAGGING: &str = "pilehub_gate_integrations_lagging_total";
 
 /// Tells the recorder what the names mean. Call once, after the recorder is installed.
 pub fn describe() {
@@ -56,7 +62,7 @@ pub fn describe() {
     describe_counter!(TURNED_AWAY, Unit::Count, "sockets closed at accept, by limit");
     describe_counter!(REFUSED, Unit::Count, "CONNECTs refused, by code of the CONNACK");
     describe_counter!(CLOSED, Unit::Count, "connections ended, by cause");
-    describe_counter!(FORBIDDEN, Unit::Count, "attempts at what a pile must not do");
+    describe_counter!(FORBIDDEN, Unit::Count, "attempts at what a pile or an integration must not do");
     describe_counter!(HANDSHAKES, Unit::Count, "TLS handshakes, by outcome");
     describe_counter!(CERTIFICATES, Unit::Count, "certificate files read again, by outcome");
     describe_gauge!(CERTIFICATE_ENDS, Unit::Seconds, "when the gate's certificate ends, since 1970");
@@ -74,4 +80,7 @@ pub fn describe() {
     describe_gauge!(IN_FLIGHT, Unit::Count, "frames on their way through the router");
     describe_counter!(BATCHES, Unit::Count, "publishes into the router");
     describe_counter!(ROUTERS_REPLACED, Unit::Count, "routers replaced");
+    describe_gauge!(INTEGRATIONS, Unit::Count, "connections of integrations");
+    describe_counter!(INTEGRATION_FRAMES, Unit::Count, "frames handed over to integrations");
+    describe_counter!(INTEGRATIONS_LAGGING, Unit::Count, "integrations closed because they did not keep up");
 }

@@ -70,9 +70,11 @@ impl<S: UpSink> Pump<S> {
             };
             tracing::warn!(%fault, in_flight = self.in_flight.len(), "the router is replaced");
             metrics::counter!(names::ROUTERS_REPLACED, "why" => fault.as_str()).increment(1);
+            self.shared.readers.router_is(None);
             router.abandon().await;
             router = self.start().await;
         }
+        self.shared.readers.router_is(None);
         router.abandon().await;
     }
 
@@ -85,6 +87,7 @@ impl<S: UpSink> Pump<S> {
                     let again = self.in_flight.iter().try_for_each(|batch| router.publish(batch.bytes.clone()));
                     if again.is_ok() {
                         self.alive = self.shared.stopwatch.now();
+                        self.shared.readers.router_is(router.source());
                         #[cfg(test)]
                         self.shared.router.lock().clone_from(&router.killer());
                         return router;

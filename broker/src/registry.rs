@@ -189,6 +189,11 @@ impl Registry {
         Ok(Seated { epoch, session: session.filter(|_| keeps_session), odd })
     }
 
+    /// A connection of an integration is let in. It has no seat: several stand beside each other.
+    pub(crate) fn admit_reader(&self) {
+        self.admitted.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A connection is over. The seat is given up, and the end told, only if it still has it.
     pub(crate) fn leave(&self, conn: &Conn, cause: DownCause, collector: &Collector) {
         if let Some(who) = conn.who() {
@@ -203,6 +208,8 @@ impl Registry {
                     seat.session = Some(self.kept(conn.take_session()));
                 }
             }
+            self.admitted.fetch_sub(1, Ordering::Relaxed);
+        } else if conn.reader().is_some() {
             self.admitted.fetch_sub(1, Ordering::Relaxed);
         }
         let mut slots = self.slots.lock();

@@ -3,7 +3,7 @@
 //! It sees batches and no piles: one constant topic, one filter. rumqttd runs on a thread of its own and cannot be
 //! simulated, so tests of time put a queue in its place.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use rumqttd::{
@@ -12,11 +12,14 @@ use rumqttd::{
     protocol::{Disconnect, DisconnectReasonCode, Packet},
 };
 
-use crate::limits::{ROUTER_CONNECTIONS_MAX, ROUTER_FORWARD_MAX, ROUTER_SEGMENT_LEN, ROUTER_SEGMENTS_MAX};
+use crate::{
+    limits::{ROUTER_CONNECTIONS_MAX, ROUTER_FORWARD_MAX, ROUTER_SEGMENT_LEN, ROUTER_SEGMENTS_MAX},
+    readers::Source,
+};
 
 /// The one topic. It starts with an ASCII letter and is never anything a charger says: rumqttd's router dies of topics
 /// that do not.
-const TOPIC: &str = "up";
+pub(crate) const TOPIC: &str = "up";
 
 /// Which router the gate feeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,9 +73,8 @@ pub(crate) struct Embedded {
     subscriber: LinkTx,
     out: LinkRx,
     /// Offset in the router's log of what must come out next.
-    next_offset: u64,
-    #[cfg(test)]
-    broker: std::sync::Arc<Broker>,
+    next_offset: Option<u64>,
+    broker: Arc<Broker>,
 }
 
 impl Router {
@@ -126,18 +128,24 @@ impl Router {
     pub(crate) async fn abandon(self) {
         let Self::Embedded(router) = self else { return };
         let Embedded { mut into, mut subscriber, .. } = *router;
-        let farewell =
-            || Packet::Disconnect(Disconnect { reason_code: DisconnectReasonCode::NormalDisconnection }, None);
         for link in [&mut into, &mut subscriber] {
             // A dead router needs no farewell.
             let _ = link.send(farewell()).await;
         }
     }
 
+    /// Where others can take a place beside the gate's own; `None`: this kind of router has none.
+    pub(crate) fn source(&self) -> Option<Source> {
+        match self {
+            Self::Embedded(router) => Some(Source(Arc::clone(&router.broker))),
+            Self::Loopback(_) => None,
+        }
+    }
+
     #[cfg(test)]
     pub(crate) fn killer(&self) -> Option<Killer> {
         match self {
-            Self::Embedded(router) => Some(Killer(std::sync::Arc::clone(&router.broker))),
+            Self::Embedded(router) => Some(Killer(Arc::clone(&router.broker))),
             Self::Loopback(_) => None,
         }
     }
@@ -146,7 +154,7 @@ impl Router {
 /// Kills a router, for tests.
 #[cfg(test)]
 #[derive(Clone)]
-pub(crate) struct Killer(std::sync::Arc<Broker>);
+pub(crate) struct Killer(Arc<Broker>);
 
 #[cfg(test)]
 impl Killer {
@@ -178,20 +186,13 @@ impl Embedded {
         let (mut subscriber, out) = broker.link("ingest")?;
         subscriber.subscribe(TOPIC)?;
         let (into, _nothing_to_read) = broker.link("gate")?;
-        Ok(Self {
-            into,
-            subscriber,
-            out,
-            next_offset: 0,
-            #[cfg(test)]
-            broker: std::sync::Arc::new(broker),
-        })
+        Ok(Self { into, subscriber, out, next_offset: Some(0), broker: Arc::new(broker) })
     }
 
     async fn next(&mut self) -> Result<Bytes, RouterFault> {
         loop {
             let notification = self.out.next().await?;
-            if let Some(batch) = self.unpack(notification)? {
+            if let Some(batch) = unpack(&self.out, &mut self.next_offset, notification)? {
                 return Ok(batch);
             }
         }
@@ -203,36 +204,46 @@ impl Embedded {
                 Err(LinkError::RecvTimeout(_)) => return Ok(None),
                 received => received?,
             };
-            if let Some(batch) = self.unpack(notification)? {
+            if let Some(batch) = unpack(&self.out, &mut self.next_offset, notification)? {
                 return Ok(Some(batch));
             }
         }
     }
+}
 
-    fn unpack(&mut self, notification: Option<Notification>) -> Result<Option<Bytes>, RouterFault> {
-        match notification {
-            Some(Notification::Forward(forward)) => {
-                let offset = forward.cursor.map(|(_segment, offset)| offset);
-                if offset != Some(self.next_offset) {
-                    return Err(RouterFault::Gap);
-                }
-                self.next_offset += 1;
-                Ok(Some(forward.publish.payload))
+/// What a link says when it ends.
+pub(crate) fn farewell() -> Packet {
+    Packet::Disconnect(Disconnect { reason_code: DisconnectReasonCode::NormalDisconnection }, None)
+}
+
+/// The batch of a notification that came out of a link, which must be the one at `next_offset` of the router's log.
+pub(crate) fn unpack(
+    out: &LinkRx,
+    next_offset: &mut Option<u64>,
+    notification: Option<Notification>,
+) -> Result<Option<Bytes>, RouterFault> {
+    match notification {
+        Some(Notification::Forward(forward)) => {
+            let Some((_segment, offset)) = forward.cursor else { return Err(RouterFault::Gap) };
+            if next_offset.is_some_and(|next| next != offset) {
+                return Err(RouterFault::Gap);
             }
-            // It paused because we were slow; it must be told that we are ready again.
-            Some(Notification::Unschedule) => {
-                self.out.ready()?;
-                Ok(None)
-            }
-            Some(Notification::Disconnect(..)) => Err(RouterFault::Dead),
-            Some(
-                Notification::DeviceAck(_)
-                | Notification::Shadow(_)
-                | Notification::ReplicaData { .. }
-                | Notification::ReplicaAcks { .. },
-            )
-            | None => Ok(None),
+            *next_offset = Some(offset.saturating_add(1));
+            Ok(Some(forward.publish.payload))
         }
+        // It paused because we were slow; it must be told that we are ready again.
+        Some(Notification::Unschedule) => {
+            out.ready()?;
+            Ok(None)
+        }
+        Some(Notification::Disconnect(..)) => Err(RouterFault::Dead),
+        Some(
+            Notification::DeviceAck(_)
+            | Notification::Shadow(_)
+            | Notification::ReplicaData { .. }
+            | Notification::ReplicaAcks { .. },
+        )
+        | None => Ok(None),
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{
     identity::Identities,
     names,
     pacing::Pacer,
+    readers::Desk,
     registry::Registry,
     sink::DownCause,
     uptime::{Stopwatch, Uptime},
@@ -52,6 +53,7 @@ pub(crate) struct Shared {
     pub(crate) inbound: AtomicUsize,
     pub(crate) collector: Collector,
     pub(crate) attempts: Attempts,
+    pub(crate) readers: Desk,
     pub(crate) flow: Flow,
     pub(crate) meters: Meters,
     /// Turns true once, when the gate is to end.
@@ -75,6 +77,7 @@ impl Shared {
             config,
             collector: Collector::new(),
             attempts: Attempts::new(),
+            readers: Desk::new(),
             meters: Meters {
                 frames: counter!(names::FRAMES),
                 pubacks: counter!(names::PUBACKS),
@@ -115,6 +118,8 @@ impl Shared {
         metrics::counter!(names::CLOSED, "cause" => cause.as_str()).increment(1);
         if let Some(who) = conn.who() {
             tracing::info!(pile = %who.code, epoch = who.epoch, %cause, "pile disconnected");
+        } else if let Some(reader) = conn.reader() {
+            self.readers.left(reader, cause);
         } else {
             tracing::debug!(peer = %conn.peer, %cause, "stranger disconnected");
         }

@@ -138,11 +138,17 @@ pub enum DownCause {
     ConnectTimeout,
     /// Its CONNECT was refused. Never in a [`LinkEvent`].
     Refused,
+    /// An integration that did not keep up with what it reads. Never in a [`LinkEvent`].
+    Lagging,
+    /// The router that an integration read from is gone. Never in a [`LinkEvent`].
+    Router,
+    /// The account of an integration was removed. Never in a [`LinkEvent`].
+    Removed,
 }
 
 impl DownCause {
     /// All causes; the place in this list is the number a cause has inside the gate.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Disconnect,
         Self::Closed,
         Self::KeepAlive,
@@ -159,6 +165,9 @@ impl DownCause {
         Self::Shutdown,
         Self::ConnectTimeout,
         Self::Refused,
+        Self::Lagging,
+        Self::Router,
+        Self::Removed,
     ];
 
     /// The label it is counted under.
@@ -181,6 +190,9 @@ impl DownCause {
             Self::Shutdown => "shutdown",
             Self::ConnectTimeout => "connect_timeout",
             Self::Refused => "refused",
+            Self::Lagging => "lagging",
+            Self::Router => "router",
+            Self::Removed => "removed",
         }
     }
 

@@ -217,6 +217,7 @@ async fn two_devices_with_one_identity_are_told_as_clones() {
             assert_eq!((pile.as_str(), ip(first), ip(second)), ("P1", "10.0.0.2".to_owned(), "10.0.0.1".to_owned()));
         }
         other @ (Attempt::Forbidden { .. }
+        | Attempt::Reader { .. }
         | Attempt::Certificate { .. }
         | Attempt::Banned { .. }
         | Attempt::Flapping { .. }) => {

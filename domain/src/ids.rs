@@ -98,6 +98,10 @@ text_id!(
     StationId, "stationId", 32, "1 to 32 of A-Z a-z 0-9 _ -", name_byte
 );
 text_id!(
+    /// Another system of the operator's that reads the piles' frames.
+    IntegrationName, "name", 32, "1 to 32 of A-Z a-z 0-9 _ -", name_byte
+);
+text_id!(
     /// One charging session and its money.
     OrderNo, "orderNo", 32, "1 to 32 letters or digits", |b| b.is_ascii_alphanumeric()
 );

@@ -18,7 +18,7 @@ pub mod units;
 pub mod wire;
 
 pub use ack::AckToken;
-pub use ids::{CommandId, ConnectorId, EventId, OrderNo, PileCode, PileNo, StationId, UserId};
+pub use ids::{CommandId, ConnectorId, EventId, IntegrationName, OrderNo, PileCode, PileNo, StationId, UserId};
 pub use reason::StopReason;
 pub use time::{Clock, Millis, Timestamp};
 pub use units::{DeciCelsius, Fen, MilliAmps, MilliVolts, PriceE4, SocTenths, WattHours, Watts};

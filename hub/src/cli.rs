@@ -16,6 +16,7 @@ use crate::{
     config::{self, Config},
     demo, doctor,
     http::auth::Role,
+    integration_cmd::{self, IntegrationCommand},
     keys::KeyError,
     serve, token,
 };
@@ -83,6 +84,13 @@ enum Command {
         #[command(subcommand)]
         what: CertCommand,
     },
+    /// Accounts of other systems that read what the piles send; asks the running hub.
+    Integration {
+        #[command(flatten)]
+        place: Where,
+        #[command(subcommand)]
+        what: IntegrationCommand,
+    },
     /// Look at the configuration.
     Config {
         #[command(subcommand)]
@@ -148,6 +156,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Audit { place } => audit_cmd::run(&supported(load(&place)?)?),
         Command::Doctor { place } => doctor::run(&load(&place)?),
         Command::Cert { place, what } => cert_cmd::run(&what, Path::new(&load(&place)?.store.data_dir)),
+        Command::Integration { place, what } => integration_cmd::run(&load(&place)?, &what),
         Command::Config { what: ConfigCommand::Show { place } } => print(&config::masked_toml(&load(&place)?)),
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use broker::{MASTER_KEY_LEN, token_from};
-use domain::{CommandId, PileCode};
+use domain::{CommandId, IntegrationName, PileCode};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -87,6 +87,16 @@ impl Keys {
         mac.update(b"\0");
         mac.update(code.as_str().as_bytes());
         mac.finalize().into_bytes().into()
+    }
+
+    /// An integration's secret, in the same way.
+    pub(crate) fn integration_secret_from(&self, seed: &[u8], name: &IntegrationName) -> String {
+        let mut mac = self.master_mac();
+        mac.update(b"integration secret\0");
+        mac.update(seed);
+        mac.update(b"\0");
+        mac.update(name.as_str().as_bytes());
+        hex(&mac.finalize().into_bytes())
     }
 
     /// HMAC takes a whole block; a shorter key is one that ends in zeros [RFC 2104 2].

@@ -7,6 +7,14 @@ pub(crate) const PAGE_LEN_DEFAULT: usize = 50;
 pub(crate) const PAGE_LEN_MAX: usize = store::limits::PAGE_LEN_MAX;
 /// Piles in one import. Beyond: 422.
 pub(crate) const IMPORT_LEN_MAX: usize = 50_000;
+/// Integrations. Beyond: 422.
+pub(crate) const INTEGRATIONS_MAX: usize = 256;
+/// Stations of one integration that are named one by one. Beyond: 422.
+pub(crate) const INTEGRATION_STATIONS_MAX: usize = 1_000;
+/// Largest answer that the command line reads from a hub, in bytes. Beyond: the command fails.
+pub(crate) const ANSWER_LEN_MAX: u64 = 4 * 1024 * 1024;
+/// How long the command line waits for a hub, in seconds. Beyond: the command fails.
+pub(crate) const HUB_WITHIN_S: u64 = 10;
 /// Longest `Idempotency-Key`, in bytes. Beyond: 422.
 pub(crate) const IDEMPOTENCY_KEY_LEN_MAX: usize = 255;
 /// Idempotent calls running at once. Beyond: 429.

@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod http;
 mod ids;
+mod integration_cmd;
 mod keys;
 mod limits;
 mod links;

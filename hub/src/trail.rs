@@ -56,6 +56,12 @@ fn note(attempt: Attempt, clock: &dyn Clock) -> Option<Note> {
             let action = format!("FORBIDDEN_{}", what.to_ascii_uppercase());
             Note::Row(row(pile.as_str(), action, topic, json!({ "peer": peer.to_string() }))?)
         }
+        Attempt::Reader { name, peer, what, topic } => {
+            let action = format!("FORBIDDEN_{}", what.to_ascii_uppercase());
+            let actor = UserId::parse(&broker::username(&name)).ok()?;
+            let detail = json!({ "peer": peer.to_string() }).to_string();
+            Note::Row(AuditRow { at, actor, role: "integration".to_owned(), action, target: topic, detail })
+        }
         Attempt::Certificate { peer, why } => Note::Row(row(
             STRANGER,
             why.to_ascii_uppercase(),

@@ -11,7 +11,7 @@ use actors::{
 };
 use anyhow::Context;
 use axum::Router;
-use broker::{Gate, GateConfig, GateLimits, Identities, Identity, Pacing, Tls};
+use broker::{Gate, GateConfig, GateLimits, Identities, Identity, Pacing, Readers, Tls};
 use domain::{Clock, Fen, Millis, StationId};
 use metrics_exporter_prometheus::PrometheusHandle;
 use settlement::settle::MoneyRules;
@@ -22,7 +22,7 @@ use store::{
 };
 use tokio::{
     net::TcpListener,
-    runtime::{Builder, Runtime},
+    runtime::{Builder, Handle as RuntimeHandle, Runtime},
     sync::oneshot,
     task::JoinHandle,
     time::timeout,
@@ -31,7 +31,7 @@ use tokio::{
 use crate::{
     config::Config,
     credentials::{self, Credentials},
-    http::{self, App, Calls, Parts, auth::Tokens},
+    http::{self, App, Calls, Parts, auth::Tokens, integrations},
     keys::Keys,
     limits::DRAIN_S,
     links::{ToActors, ToPiles},
@@ -81,6 +81,8 @@ impl Hub {
         let gate = Gate::new(gate_config(&config), Arc::clone(&identities), Arc::clone(&clock));
         let store = open_store(&config, &gate).await?;
         let money = store.money();
+        let readers = gate.readers();
+        admit_readers(&readers, money.as_ref()).await?;
         admit_all(&identities, money.as_ref()).await?;
         let live = Live::new(&live_settings(&config, &keys, time_factor))?;
         let piles = Arc::new(ToPiles::new(gate.outbound(), gate.acks()));
@@ -127,6 +129,7 @@ impl Hub {
             telemetry,
             identities,
             credentials,
+            readers,
             live,
             calls: Arc::new(Calls::default()),
             registry: tokio::sync::Mutex::default(),
@@ -232,6 +235,17 @@ async fn open_store(config: &Config, gate: &Gate) -> anyhow::Result<Arc<SqliteSt
     let dir = config.store.data_dir.clone();
     let opened = tokio::task::spawn_blocking(move || sqlite::open(Path::new(&dir), options)).await?;
     Ok(Arc::new(opened?))
+}
+
+/// Lets integrations in, served beside HTTP: one that reads much costs the hot thread nothing.
+async fn admit_readers(readers: &Readers, money: &dyn Money) -> anyhow::Result<()> {
+    let piles = money.piles().await?;
+    readers.insert_piles(piles.into_iter().map(|(pile, _)| (pile.pile_no, pile.pile_code, pile.station_id)));
+    for integration in money.integrations().await? {
+        readers.insert(integrations::account(&integration));
+    }
+    readers.serve_on(RuntimeHandle::current());
+    Ok(())
 }
 
 /// Everybody who is registered may connect.

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use domain::{
-    CommandId, ConnectorId, EventId, Fen, OrderNo, PileCode, PileNo, StationId, Timestamp, UserId, command::Command,
+    CommandId, ConnectorId, EventId, Fen, IntegrationName, OrderNo, PileCode, PileNo, StationId, Timestamp, UserId,
+    command::Command,
 };
 use serde::{Deserialize, Serialize};
 use settlement::{
@@ -11,7 +12,7 @@ use settlement::{
     tariff::Tariff,
 };
 
-use crate::registry::{AuditRow, Pile, PileState, Rotation, RotationEnd, Station};
+use crate::registry::{AuditRow, Integration, Pile, PileState, Rotation, RotationEnd, Station};
 
 /// Facts that belong together, in the order in which they may become visible.
 ///
@@ -62,6 +63,10 @@ pub enum Write {
     Tariff(Box<Tariff>),
     /// A user's blacklist entry: reason, or `None` to take it off.
     Blacklist(UserId, Option<String>),
+    /// A new account of another system; its name must be new. A repeat of the same account changes nothing.
+    Integration(Box<Integration>),
+    /// An account that is no more; one that is not there is left so.
+    IntegrationRemoved(IntegrationName),
     /// An audit row, appended.
     Audit(Box<AuditRow>),
 }
@@ -321,6 +326,8 @@ pub enum Conflict {
     RotationRuns(PileNo),
     /// The tariff is published and cannot be replaced, or its station has this version already.
     TariffPublished(String),
+    /// The name of the integration is taken.
+    IntegrationExists(IntegrationName),
     /// The commit contradicts itself or what is stored (gap in entry numbers, entry of another account, …): a mistake
     /// of the caller that no repetition mends. Says what.
     Malformed(String),
@@ -437,6 +444,8 @@ pub trait Money: Send + Sync + std::fmt::Debug {
     async fn tariffs(&self, station_id: Option<&StationId>) -> Result<Vec<Tariff>, StoreError>;
     /// One tariff, draft or published.
     async fn tariff(&self, tariff_id: &str) -> Result<Option<Tariff>, StoreError>;
+    /// All accounts of other systems, by name.
+    async fn integrations(&self) -> Result<Vec<Integration>, StoreError>;
     /// Audit rows, newest first.
     async fn audit_rows(&self, cursor: Option<&str>, max: usize) -> Result<Page<AuditRow>, StoreError>;
 }

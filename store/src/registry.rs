@@ -1,6 +1,6 @@
 //! Stations, piles, tariffs: few, read at the start, kept in memory by those who need them.
 
-use domain::{CommandId, PileCode, PileNo, StationId, Timestamp, UserId, Watts};
+use domain::{CommandId, IntegrationName, PileCode, PileNo, StationId, Timestamp, UserId, Watts};
 use serde::{Deserialize, Serialize};
 
 /// A place where piles stand.
@@ -85,6 +85,23 @@ pub struct PileState {
     pub maintenance: Option<String>,
     /// Faults that came by event and were not cleared yet: (connector, code).
     pub faults: Vec<(u8, String)>,
+}
+
+/// Another system of the operator's that may read what the piles send.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Integration {
+    /// Names the account.
+    pub name: IntegrationName,
+    /// Keyed verifier of its secret (the secret itself is never stored).
+    #[serde(skip)]
+    pub verifier: [u8; 32],
+    /// The stations whose piles it reads; `None`: every station, those to come too.
+    pub stations: Option<Vec<StationId>>,
+    /// The topics it reads, as they follow `pile/{pileCode}/`.
+    pub topics: Vec<String>,
+    /// When the account was made.
+    pub created_at: Timestamp,
 }
 
 /// Who did what, for ever.

@@ -138,11 +138,13 @@ async fn a_file_of_the_first_release_is_brought_up_to_date_with_its_piles() {
     for column in ["rotation_id", "next_verifier", "next_until", "next_accepted"] {
         conn.execute_batch(&format!("ALTER TABLE piles DROP COLUMN {column}")).unwrap();
     }
+    conn.execute_batch("DROP TABLE integrations").unwrap();
     conn.pragma_update(None, "user_version", 1).unwrap();
     drop(conn);
     let money = open(dir.path()).money();
     assert_eq!(money.piles().await.unwrap()[0].0, pile());
     assert_eq!(money.rotations().await.unwrap(), []);
+    assert_eq!(money.integrations().await.unwrap(), []);
 }
 
 #[test]

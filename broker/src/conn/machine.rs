@@ -16,10 +16,12 @@ use domain::{
 
 use crate::{
     acl,
+    limits::INTEGRATION_CLIENT_ID_LEN_MAX,
     mqtt::{
         read::{Connect, Login, Packet, Password, Publish},
         write::ConnectCode,
     },
+    readers::PREFIX,
     sink::DownCause,
 };
 
@@ -28,6 +30,12 @@ use crate::{
 pub(crate) enum Action<'a> {
     /// Find out whether it is who it claims to be; then [`Machine::admit`], or refuse.
     Examine(Claim<'a>),
+    /// Find out whether it is the integration it claims to be; then [`Machine::admit_reader`], or refuse.
+    ExamineReader(ReaderClaim<'a>),
+    /// Answer an integration's SUBSCRIBE.
+    Read { packet_id: u16, filters: Vec<&'a str> },
+    /// Answer an integration's UNSUBSCRIBE.
+    Unread { packet_id: u16, filters: Vec<&'a str> },
     /// Answer with this code and close.
     Refuse(ConnectCode),
     /// Pass on a frame.
@@ -55,6 +63,15 @@ pub(crate) struct Claim<'a> {
     pub(crate) has_will: bool,
     /// What it subscribed to, and what is sent meanwhile, is to be forgotten when it goes.
     pub(crate) clean_session: bool,
+}
+
+/// Which integration a connection claims to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReaderClaim<'a> {
+    pub(crate) username: &'a str,
+    pub(crate) password: Option<Password<'a>>,
+    /// Seconds; 0 = none.
+    pub(crate) keep_alive_s: u16,
 }
 
 /// A frame on one of the pile's own topics.
@@ -100,6 +117,8 @@ impl<'a> Forbidden<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Machine {
     known_as: Option<PileCode>,
+    /// It is an integration, which reads and does nothing else.
+    reads: bool,
 }
 
 impl Machine {
@@ -108,8 +127,16 @@ impl Machine {
         self.known_as = Some(code);
     }
 
+    /// The claim of an integration was right.
+    pub(crate) fn admit_reader(&mut self) {
+        self.reads = true;
+    }
+
     /// What to do about a packet; `forbidden` hears of each attempt at what is not allowed.
     pub(crate) fn handle<'a>(&self, packet: Packet<'a>, mut forbidden: impl FnMut(Forbidden<'a>)) -> Action<'a> {
+        if self.reads {
+            return read(packet, forbidden);
+        }
         let Some(code) = self.known_as.as_ref().map(PileCode::as_str) else {
             return match packet {
                 Packet::Connect(Connect::OtherProtocol) => Action::Refuse(ConnectCode::UnacceptableProtocol),
@@ -146,8 +173,40 @@ impl Machine {
     }
 }
 
+/// What an integration may do: subscribe and go.
+fn read<'a>(packet: Packet<'a>, mut forbidden: impl FnMut(Forbidden<'a>)) -> Action<'a> {
+    let names = |filters: Vec<(&'a str, u8)>| filters.into_iter().map(|(filter, _qos)| filter).collect();
+    match packet {
+        Packet::Publish(publish) => {
+            forbidden(Forbidden::Publish(publish.topic));
+            Action::Close(DownCause::Forbidden)
+        }
+        Packet::Subscribe { packet_id, filters } => Action::Read { packet_id, filters: names(filters) },
+        Packet::Unsubscribe { packet_id, filters } => Action::Unread { packet_id, filters },
+        Packet::PingReq => Action::Pong,
+        Packet::Disconnect => Action::Close(DownCause::Disconnect),
+        // Nothing is sent to it that it could acknowledge.
+        Packet::Connect(_) | Packet::PubAck(_) => Action::Close(DownCause::Protocol),
+    }
+}
+
+/// An integration: the client id is its own affair. It publishes nothing, so it has no will either.
+fn reader_claim<'a>(login: &Login<'a>, username: &'a str, mut forbidden: impl FnMut(Forbidden<'a>)) -> Action<'a> {
+    if !(1..=INTEGRATION_CLIENT_ID_LEN_MAX).contains(&login.client_id.chars().count()) {
+        return Action::Refuse(ConnectCode::IdentifierRejected);
+    }
+    if let Some(topic) = login.will_topic {
+        forbidden(Forbidden::Will(topic));
+        return Action::Refuse(ConnectCode::NotAuthorized);
+    }
+    Action::ExamineReader(ReaderClaim { username, password: login.password, keep_alive_s: login.keep_alive_s })
+}
+
 /// Client id = username = pile code [CONTRACT 1]. A will is a promise to publish, so it obeys the same rule.
 fn claim<'a>(login: &Login<'a>, mut forbidden: impl FnMut(Forbidden<'a>)) -> Action<'a> {
+    if let Some(username) = login.username.filter(|username| username.starts_with(PREFIX)) {
+        return reader_claim(login, username, forbidden);
+    }
     if PileCode::parse(login.client_id).is_err() {
         return Action::Refuse(ConnectCode::IdentifierRejected);
     }
@@ -301,5 +360,34 @@ mod tests {
         assert_eq!(handled(&known(), Packet::PingReq).0, Action::Pong);
         assert_eq!(handled(&known(), Packet::PubAck(5)).0, Action::Acknowledged(5));
         assert_eq!(handled(&known(), Packet::Disconnect).0, Action::Close(DownCause::Disconnect));
+    }
+
+    #[test]
+    fn an_integration_reads_and_does_nothing_else() {
+        let integration = Login { client_id: "any", username: Some("integration:x"), ..login() };
+        let claim = ReaderClaim { username: "integration:x", password: Some(Password(b"s")), keep_alive_s: 30 };
+        let connect = |login| Packet::Connect(Connect::V4(login));
+        let stranger = Machine::default();
+        assert_eq!(handled(&stranger, connect(integration.clone())), (Action::ExamineReader(claim), vec![]));
+        for topic in ["pile/any/event", "pile/x/event"] {
+            let packet = connect(Login { will_topic: Some(topic), ..integration.clone() });
+            assert_eq!(handled(&stranger, packet), (Action::Refuse(ConnectCode::NotAuthorized), vec!["will"]));
+        }
+        let mut reader = Machine::default();
+        reader.admit_reader();
+        for qos in 0..=2 {
+            let expected = (Action::Close(DownCause::Forbidden), vec!["publish"]);
+            assert_eq!(handled(&reader, publish("pile/x/event", qos)), expected);
+        }
+        let read = Action::Read { packet_id: 3, filters: vec!["pile/+/#"] };
+        let packet = Packet::Subscribe { packet_id: 3, filters: vec![("pile/+/#", 1)] };
+        assert_eq!(handled(&reader, packet), (read, vec![]));
+        let packet = Packet::Unsubscribe { packet_id: 4, filters: vec!["pile/+/#"] };
+        assert_eq!(handled(&reader, packet).0, Action::Unread { packet_id: 4, filters: vec!["pile/+/#"] });
+        assert_eq!(handled(&reader, Packet::PingReq).0, Action::Pong);
+        assert_eq!(handled(&reader, Packet::Disconnect).0, Action::Close(DownCause::Disconnect));
+        for packet in [connect(integration), connect(login()), Packet::PubAck(1)] {
+            assert_eq!(handled(&reader, packet).0, Action::Close(DownCause::Protocol));
+        }
     }
 }

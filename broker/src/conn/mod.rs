@@ -8,6 +8,7 @@ pub(crate) mod acks;
 pub(crate) mod bad;
 pub(crate) mod machine;
 pub(crate) mod outbox;
+mod reading;
 
 use std::{
     io,
@@ -36,6 +37,7 @@ use crate::{
         UNWRITTEN_LEN_MAX, WRITE_WITHIN,
     },
     mqtt::write::{self, ConnectCode, SUBSCRIBE_REFUSED},
+    readers::Reader,
     sink::DownCause,
     tls::PileCert,
     uptime::Uptime,
@@ -57,6 +59,8 @@ pub(crate) struct Conn {
     /// What its certificate says, if it showed one that is good.
     pub(crate) cert: Option<Box<PileCert>>,
     who: OnceLock<Who>,
+    /// Whose it is, if it is an integration's and no pile's.
+    reader: OnceLock<Arc<Reader>>,
     /// When its last bytes came, as [`Uptime`].
     heard: AtomicU64,
     /// It sent more than its share and is not read for a while: its silence is our doing.
@@ -87,6 +91,10 @@ struct State {
     /// Refused: only kept until the peer has read why.
     refused: Option<Uptime>,
     out: Vec<u8>,
+    /// Nothing is written yet.
+    held: bool,
+    /// Somebody waits for room in `out`.
+    waits: bool,
     /// Something was written that a buffering transport may still hold.
     unflushed: bool,
     /// Since when `out` waits without a byte being taken.
@@ -118,6 +126,7 @@ impl Conn {
             tcp,
             cert: None,
             who: OnceLock::new(),
+            reader: OnceLock::new(),
             heard: AtomicU64::new(now.as_millis()),
             resting: AtomicBool::new(false),
             attempts: AtomicU32::new(0),
@@ -175,6 +184,10 @@ impl Conn {
     /// Bytes came. Only this, never anything sent, counts as life [MQTT-3.1.2-24].
     pub(crate) fn heard(&self, now: Uptime) {
         self.heard.store(now.as_millis(), Ordering::Relaxed);
+    }
+
+    fn last_heard(&self) -> Uptime {
+        Uptime::from_millis(self.heard.load(Ordering::Relaxed))
     }
 
     /// Ends it, for the first reason given.
@@ -267,6 +280,9 @@ impl Conn {
         if let Some(since) = state.refused {
             return now.passed(since, LINGER).then_some(DownCause::Refused);
         }
+        if let Some(reader) = self.reader.get() {
+            return self.reader_overdue(&state, reader, now, unread);
+        }
         let Some(who) = self.who.get() else {
             return (!unread && now.passed(self.since, CONNECT_WITHIN)).then_some(DownCause::ConnectTimeout);
         };
@@ -275,7 +291,7 @@ impl Conn {
         }
         self.release(&mut state, now);
         self.write(&mut state, now);
-        let heard = Uptime::from_millis(self.heard.load(Ordering::Relaxed));
+        let heard = self.last_heard();
         if state.stuck.is_some_and(|since| now.passed(since, WRITE_WITHIN)) {
             Some(DownCause::WriteTimeout)
         } else if state.acks.oldest().is_some_and(|since| now.passed(since, STORE_WITHIN)) {
@@ -306,6 +322,7 @@ impl Conn {
                 return Turn::Over(DownCause::Closed);
             }
         }
+        self.say_room(&mut state);
         state.full = state.out.len() >= UNWRITTEN_LEN_MAX || state.acks.len() >= UNACKED_PER_CONNECTION_MAX;
         if state.full { Turn::Wait } else { Turn::Read { refused: state.refused.is_some() } }
     }
@@ -318,7 +335,7 @@ impl Conn {
 
     /// Writes from whatever thread this is, or leaves it to the task.
     fn write(&self, state: &mut State, now: Uptime) {
-        if state.closing.is_some() || state.out.is_empty() {
+        if state.closing.is_some() || state.held || state.out.is_empty() {
             return;
         }
         let Some(tcp) = &self.tcp else { return state.wake() };
@@ -348,7 +365,7 @@ impl State {
     }
 
     fn poll_write<S: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, io: &mut S, now: Uptime) -> io::Result<()> {
-        while !self.out.is_empty() {
+        while !self.held && !self.out.is_empty() {
             match Pin::new(&mut *io).poll_write(cx, &self.out) {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(len)) => {

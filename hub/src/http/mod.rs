@@ -13,6 +13,7 @@ pub(crate) mod health;
 mod holds;
 mod idempotency;
 mod input;
+pub(crate) mod integrations;
 mod limiter;
 pub(crate) mod listener;
 mod openapi;
@@ -83,6 +84,8 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(piles::get))
         .routes(routes!(piles::maintenance))
         .routes(routes!(piles::telemetry::telemetry))
+        .routes(routes!(integrations::create, integrations::list))
+        .routes(routes!(integrations::remove))
         .routes(routes!(commands::create))
         .routes(routes!(commands::get))
         .routes(routes!(tariffs::create, tariffs::list))

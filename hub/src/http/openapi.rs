@@ -75,9 +75,12 @@ impl Modify for Security {
 /// Adds what every call has: refusals, and the idempotency key of calls with an effect.
 pub(crate) fn complete(mut document: openapi::OpenApi) -> openapi::OpenApi {
     for item in document.paths.paths.values_mut() {
-        for (operation, has_effect) in
-            [(item.get.as_mut(), false), (item.post.as_mut(), true), (item.put.as_mut(), true)]
-        {
+        for (operation, has_effect) in [
+            (item.get.as_mut(), false),
+            (item.post.as_mut(), true),
+            (item.put.as_mut(), true),
+            (item.delete.as_mut(), true),
+        ] {
             if let Some(operation) = operation {
                 complete_one(operation, has_effect);
             }

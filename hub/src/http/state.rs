@@ -3,7 +3,7 @@
 use std::{ops::Deref, sync::Arc};
 
 use actors::Handle;
-use broker::Identities;
+use broker::{Identities, Readers};
 use domain::{Clock, Timestamp};
 use metrics_exporter_prometheus::PrometheusHandle;
 use store::{
@@ -37,6 +37,7 @@ pub(crate) struct Parts {
     pub(crate) telemetry: Arc<dyn Telemetry>,
     pub(crate) identities: Arc<Identities>,
     pub(crate) credentials: Arc<Credentials>,
+    pub(crate) readers: Readers,
     pub(crate) live: Arc<Live>,
     pub(crate) calls: Arc<Calls>,
     /// Held while the registry is checked and changed, so that two calls do not both find a name free.

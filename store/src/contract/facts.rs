@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    CommandId, ConnectorId, EventId, Fen, OrderNo, PileCode, PileNo, PriceE4, StationId, Timestamp, UserId, WattHours,
-    Watts,
+    CommandId, ConnectorId, EventId, Fen, IntegrationName, OrderNo, PileCode, PileNo, PriceE4, StationId, Timestamp,
+    UserId, WattHours, Watts,
     command::{Command, CommandKind},
 };
 use settlement::{
@@ -18,7 +18,7 @@ use crate::{
         Alarm, AlarmState, CommandRow, CommandState, Commit, EventRow, LedgerWrite, OnceRow, Payment, PaymentState,
         RecordRow, Severity, Standing, Write,
     },
-    registry::{AuditRow, Pile, PileKind, Rotation, Station},
+    registry::{AuditRow, Integration, Pile, PileKind, Rotation, Station},
 };
 
 pub(super) const START: i64 = 1_763_690_000_000;
@@ -268,6 +268,17 @@ pub(super) fn tariff(id: &str, version: u32, published: bool) -> Tariff {
         created_at: at(1),
         publisher: published.then(|| user("fin1")),
         effective_at: published.then(|| at(2)),
+    }
+}
+
+pub(super) fn integration(name: &str, secret: u8) -> Integration {
+    let all = name == "all";
+    Integration {
+        name: IntegrationName::parse(name).unwrap(),
+        verifier: [secret; 32],
+        stations: (!all).then(|| vec![StationId::parse("S1").unwrap(), StationId::parse("S2").unwrap()]),
+        topics: vec!["heartbeat".to_owned(), "charging/status".to_owned()],
+        created_at: at(1),
     }
 }
 

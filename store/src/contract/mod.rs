@@ -90,6 +90,7 @@ macro_rules! contract_tests {
             money_conditions: a_payment_changes_only_from_the_expected_state;
             money_conditions: a_published_tariff_is_never_replaced;
             money_conditions: pile_numbers_are_given_once_and_a_taken_code_refuses_all;
+            money_conditions: an_integration_is_made_once_and_can_be_removed;
             money_secrets: a_change_of_a_secret_is_there_after_reopening_until_it_is_over;
             money_secrets: a_second_change_needs_the_name_of_the_first;
             money_secrets: what_is_said_of_a_change_that_is_over_changes_nothing;

@@ -6,8 +6,8 @@ use settlement::order::OrderStatus;
 use super::{
     Engine, Store,
     facts::{
-        account, alarm, audit, change_order, changed, command, commit, event, history, ledger, new_order, once, order,
-        order_no, payment, pile, record, station, tariff, top_up, user,
+        account, alarm, audit, change_order, changed, command, commit, event, history, integration, ledger, new_order,
+        once, order, order_no, payment, pile, record, station, tariff, top_up, user,
     },
 };
 use crate::{
@@ -42,6 +42,7 @@ pub async fn a_commit_is_there_after_reopening(engine: &dyn Engine) {
         Write::PileState(PileNo(7), state.clone()),
         Write::Tariff(Box::new(tariff("T1", 1, true))),
         Write::Blacklist(user("u9"), Some("owes".to_owned())),
+        Write::Integration(Box::new(integration("monitor", 1))),
         Write::Audit(Box::new(audit(1))),
     ]);
     assert_eq!(store.money.commit(writes).await, CommitOutcome::Applied);
@@ -63,6 +64,7 @@ pub async fn a_commit_is_there_after_reopening(engine: &dyn Engine) {
     assert_eq!(money.piles().await.unwrap(), [(pile(7, "P1"), state)]);
     assert_eq!(money.tariff("T1").await.unwrap(), Some(tariff("T1", 1, true)));
     assert_eq!(money.blacklisted(&user("u9")).await.unwrap().as_deref(), Some("owes"));
+    assert_eq!(money.integrations().await.unwrap(), [integration("monitor", 1)]);
     assert_eq!(money.audit_rows(None, 10).await.unwrap().items, [audit(1)]);
     assert_eq!(money.health(), Ok(()));
 }
@@ -251,4 +253,26 @@ pub async fn pile_numbers_are_given_once_and_a_taken_code_refuses_all(engine: &d
     assert_eq!(written, CommitOutcome::Applied);
     let expected = [(pile(1, "A"), PileState::default()), (pile(2, "B"), state)];
     assert_eq!(store.money.piles().await.unwrap(), expected);
+}
+
+/// A name that is free again may be given again, with another secret.
+pub async fn an_integration_is_made_once_and_can_be_removed(engine: &dyn Engine) {
+    let store = Store::open(engine).await;
+    let (platform, all) = (integration("platform", 1), integration("all", 2));
+    let add = |one: &crate::registry::Integration| commit([Write::Integration(Box::new(one.clone()))]);
+    for one in [&platform, &all, &platform] {
+        assert_eq!(store.money.commit(add(one)).await, CommitOutcome::Applied);
+    }
+    let other = integration("platform", 3);
+    let taken = refused(Conflict::IntegrationExists(platform.name.clone()));
+    assert_eq!(store.money.commit(add(&other)).await, taken);
+    let store = store.reopen(engine).await;
+    assert_eq!(store.money.integrations().await.unwrap(), [all.clone(), platform.clone()]);
+    let remove = || commit([Write::IntegrationRemoved(platform.name.clone())]);
+    for _ in 0..2 {
+        assert_eq!(store.money.commit(remove()).await, CommitOutcome::Applied);
+        assert_eq!(store.money.integrations().await.unwrap(), std::slice::from_ref(&all));
+    }
+    assert_eq!(store.money.commit(add(&other)).await, CommitOutcome::Applied);
+    assert_eq!(store.reopen(engine).await.money.integrations().await.unwrap(), [all, other]);
 }

@@ -152,6 +152,7 @@ async fn register(
     let mut writes = vec![Write::Piles(piles.clone()), Write::Audit(Box::new(audit))];
     writes.extend(key.map(|key| Write::Once(Box::new(key.row(&stored_answer(&without_secrets(&done)), now)))));
     app.commit(writes).await?;
+    app.readers.insert_piles(piles.iter().map(|pile| (pile.pile_no, pile.pile_code.clone(), pile.station_id.clone())));
     app.identities.extend(piles.iter().map(|pile| Identity {
         certificate_only: app.actors.station(&pile.station_id).is_some_and(|station| station.certificate_only),
         ..Identity::new(pile.pile_no, pile.pile_code.clone(), pile.verifier)

@@ -107,6 +107,9 @@ codes! {
     PaymentNotFound NOT_FOUND "PAYMENT_NOT_FOUND"
         "没有这笔支付" "There is no such payment"
         "请核对支付单号" "check the payment number";
+    IntegrationNotFound NOT_FOUND "INTEGRATION_NOT_FOUND"
+        "没有这个集成账号" "There is no such integration"
+        "请核对名称" "check the name";
     MethodNotAllowed METHOD_NOT_ALLOWED "METHOD_NOT_ALLOWED"
         "不支持的请求方法" "The method is not supported here"
         "请查阅 /api/docs" "see /api/docs for the calls there are";
@@ -125,6 +128,9 @@ codes! {
     StationExists CONFLICT "STATION_EXISTS"
         "场站编号已存在" "The station id is taken"
         "请换一个编号" "use another id";
+    IntegrationExists CONFLICT "INTEGRATION_EXISTS"
+        "集成账号已存在" "The integration exists already"
+        "请换一个名称，或先删除原账号" "use another name, or remove the account first";
     RotationRunning CONFLICT "ROTATION_RUNNING"
         "密钥正在轮换" "The secret is being changed already"
         "请等充电桩用新密钥登录，或等到 secretRotation.until" "wait until the pile has used the next one, or for secretRotation.until";

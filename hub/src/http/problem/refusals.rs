@@ -52,6 +52,9 @@ impl From<Conflict> for Problem {
     fn from(conflict: Conflict) -> Self {
         match conflict {
             Conflict::PileExists(code) => Self::new(Code::PileExists, format!("pile {code} is registered already")),
+            Conflict::IntegrationExists(name) => {
+                Self::new(Code::IntegrationExists, format!("integration {name} exists already"))
+            }
             Conflict::RotationRuns(_) => {
                 Self::new(Code::RotationRunning, "the secret of this pile is being changed already")
             }

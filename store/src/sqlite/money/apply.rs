@@ -60,6 +60,8 @@ fn write_one(conn: &Connection, write: &Write) -> Applied {
         Write::RotationAccepted(pile_no, id) => apply_rotations::accepted(conn, *pile_no, id),
         Write::RotationOver(pile_no, id, end) => apply_rotations::over(conn, *pile_no, id, *end),
         Write::Tariff(tariff) => apply_registry::tariff(conn, tariff),
+        Write::Integration(integration) => apply_registry::integration(conn, integration),
+        Write::IntegrationRemoved(name) => apply_registry::integration_removed(conn, name),
         Write::Audit(row) => apply_registry::audit(conn, row),
     }
 }

@@ -1,13 +1,13 @@
-//! Writes about piles, stations, tariffs, commands, alarms, events and the audit trail.
+//! Writes about piles, stations, tariffs, integrations, commands, alarms, events and the audit trail.
 
-use domain::PileNo;
+use domain::{IntegrationName, PileNo};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use settlement::tariff::Tariff;
 
 use super::apply::{Applied, OK, json};
 use crate::{
     money::{Alarm, AlarmState, CommandRow, CommandState, Conflict, EventRow},
-    registry::{AuditRow, Pile, PileState, Station},
+    registry::{AuditRow, Integration, Pile, PileState, Station},
     sqlite::names::Name,
 };
 
@@ -121,6 +121,29 @@ pub(super) fn tariff(conn: &Connection, tariff: &Tariff) -> Applied {
          ON CONFLICT (tariff_id) DO UPDATE SET station_id = ?2, version = ?3, published = ?4, body = ?5",
     )?
     .execute(params![tariff.tariff_id, tariff.station_id.as_str(), tariff.version, published, body])?;
+    OK
+}
+
+/// A new account. The same account again changes nothing.
+pub(super) fn integration(conn: &Connection, integration: &Integration) -> Applied {
+    let (name, body) = (integration.name.as_str(), json(integration)?);
+    let inserted = conn
+        .prepare_cached(
+            "INSERT INTO integrations (name, verifier, body) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO NOTHING",
+        )?
+        .execute(params![name, integration.verifier, body])?;
+    let the_same: bool = conn
+        .prepare_cached("SELECT verifier = ?2 AND body = ?3 FROM integrations WHERE name = ?1")?
+        .query_row(params![name, integration.verifier, body], |row| row.get(0))?;
+    if inserted == 1 || the_same {
+        return OK;
+    }
+    Ok(Err(Conflict::IntegrationExists(integration.name.clone())))
+}
+
+/// An account that is no more.
+pub(super) fn integration_removed(conn: &Connection, name: &IntegrationName) -> Applied {
+    conn.prepare_cached("DELETE FROM integrations WHERE name = ?1")?.execute([name.as_str()])?;
     OK
 }
 

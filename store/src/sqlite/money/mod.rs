@@ -40,7 +40,7 @@ use crate::{
         Alarm, AlarmState, CommandRow, Commit, CommitOutcome, Money, OnceRow, OrderFilter, Page, Payment, RecordRow,
         StoreError,
     },
-    registry::{AuditRow, Pile, PileState, Rotation, Station},
+    registry::{AuditRow, Integration, Pile, PileState, Rotation, Station},
 };
 
 /// What of the options concerns this file.
@@ -260,6 +260,10 @@ impl Money for SqliteMoney {
     async fn tariff(&self, tariff_id: &str) -> Result<Option<Tariff>, StoreError> {
         let tariff_id = tariff_id.to_owned();
         self.read(move |conn| queries::tariff(conn, &tariff_id)).await
+    }
+
+    async fn integrations(&self) -> Result<Vec<Integration>, StoreError> {
+        self.read(queries::integrations).await
     }
 
     async fn audit_rows(&self, cursor: Option<&str>, max: usize) -> Result<Page<AuditRow>, StoreError> {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     money::{Alarm, AlarmState, CommandRow, OrderFilter, Page, Payment, RecordRow, Standing, StoreError},
-    registry::{AuditRow, Pile, PileState, Rotation, Station},
+    registry::{AuditRow, Integration, Pile, PileState, Rotation, Station},
     sqlite::{connection::broken, names::Name},
 };
 
@@ -179,6 +179,12 @@ pub(super) fn tariffs(conn: &Connection, station_id: Option<&StationId>) -> Resu
 
 pub(super) fn tariff(conn: &Connection, tariff_id: &str) -> Result<Option<Tariff>, StoreError> {
     one(conn, "SELECT body FROM tariffs WHERE tariff_id = ?1", [tariff_id], |row| rows::body(row, 0))
+}
+
+pub(super) fn integrations(conn: &Connection) -> Result<Vec<Integration>, StoreError> {
+    all(conn, "SELECT body, verifier FROM integrations ORDER BY name", [], |row| {
+        Ok(Integration { verifier: row.get(1)?, ..rows::body(row, 0)? })
+    })
 }
 
 pub(super) fn audit_rows(conn: &Connection, cursor: Option<&str>, max: usize) -> Result<Page<AuditRow>, StoreError> {

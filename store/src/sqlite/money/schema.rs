@@ -6,7 +6,7 @@
 use crate::sqlite::connection::Schema;
 
 /// All steps, first to last. A step that was released is never edited.
-pub(super) const SCHEMA: Schema = Schema { steps: &[V1, V2] };
+pub(super) const SCHEMA: Schema = Schema { steps: &[V1, V2, INTEGRATIONS] };
 
 const V1: &str = "
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
@@ -95,4 +95,9 @@ ALTER TABLE piles ADD COLUMN rotation_id TEXT;
 ALTER TABLE piles ADD COLUMN next_verifier BLOB;
 ALTER TABLE piles ADD COLUMN next_until INTEGER;
 ALTER TABLE piles ADD COLUMN next_accepted INTEGER;
+";
+
+/// Accounts of other systems that read what the piles send.
+const INTEGRATIONS: &str = "
+CREATE TABLE integrations (name TEXT PRIMARY KEY, verifier BLOB NOT NULL, body TEXT NOT NULL) STRICT;
 ";
