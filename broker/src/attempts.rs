@@ -67,6 +67,11 @@ pub enum Attempt {
         /// Who took it.
         second: SocketAddr,
     },
+    /// More piles come at once than are let in; those beyond come again.
+    Storm {
+        /// Connections there are.
+        connections: usize,
+    },
     /// A pile comes and goes.
     Flapping {
         /// Which.

@@ -2,16 +2,17 @@
 //!
 //! Decides nothing. One read serves the whole thread: the buffer belongs to nobody between two polls.
 
+mod entry;
+
 use std::{
     cell::{Cell, RefCell},
     ops::ControlFlow,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
-use domain::{PileCode, Timestamp};
+use domain::Timestamp;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Sleep, sleep},
@@ -23,18 +24,15 @@ use crate::{
     batch::{FrameRecord, Record},
     conn::{
         Conn, Turn,
-        machine::{Action, Claim, Forbidden, Frame, Machine, ReaderClaim},
+        machine::{Action, Forbidden, Frame, Machine},
     },
-    guard::Ban,
-    identity::{Proof, Rejected, Verified},
     limits::{FAIR_READ_LEN, FRAME_UNIT_LEN, PAYLOAD_LEN_MAX, READ_BUFFER_LEN},
     mqtt::{
         framer::{Framer, Raw, Unframed},
-        read::{Malformed, Packet, Password},
+        read::{Malformed, Packet},
         write::{self, ConnectCode},
     },
     names,
-    registry::{Admission, NoSeat, Odd, Seated},
     shared::Shared,
     sink::DownCause,
     uptime::Uptime,
@@ -42,8 +40,6 @@ use crate::{
 
 /// First byte of a CONNECT.
 const CONNECT: u8 = 0x10;
-/// Characters of a name that was guessed at that are told.
-const GUESSED_LEN_MAX: usize = 44;
 /// Reads in one turn. Beyond: the others first.
 const READS_PER_TURN: usize = 4;
 
@@ -248,151 +244,6 @@ impl Reading<'_> {
             payload_len: u32::try_from(frame.payload_len).unwrap_or(u32::MAX),
         }));
         tracing::trace!(pile = %who.code, topic = %frame.topic, len = frame.payload_len, "frame");
-    }
-
-    fn examine(&self, machine: &mut Machine, claim: &Claim<'_>) -> ControlFlow<Stop> {
-        // Before the secret is looked at: a token that is right is used up by it.
-        if !self.shared.guard.admit(self.now) {
-            return ControlFlow::Break(Stop::Refuse(ConnectCode::ServerUnavailable));
-        }
-        let Verified { pile_no, code, by } = match self.identify(claim) {
-            Ok(verified) => verified,
-            Err(refused) => return ControlFlow::Break(Stop::Refuse(refused)),
-        };
-        let new = Admission {
-            pile_no,
-            code: code.clone(),
-            by,
-            silence_max: self.silence_max(claim.keep_alive_s),
-            has_will: claim.has_will,
-            keeps_session: !claim.clean_session,
-            connects: self.shared.config.limits.connects_per_pile(),
-            now: self.now,
-        };
-        match self.shared.registry.admit(self.conn, new, &self.shared.collector) {
-            Ok(Seated { epoch, session, odd }) => {
-                let resumed = session.is_some();
-                tracing::info!(pile = %code, epoch, peer = %self.conn.peer, resumed, ?by, "pile connected");
-                self.odd(&code, odd);
-                machine.admit(code);
-                self.conn.accept(session, self.now);
-                ControlFlow::Continue(())
-            }
-            Err(no_seat @ (NoSeat::Beyond | NoSeat::HeldDown)) => {
-                tracing::warn!(pile = %code, pile_no = pile_no.0, ?no_seat, "a known pile is not let in");
-                ControlFlow::Break(Stop::Refuse(ConnectCode::ServerUnavailable))
-            }
-        }
-    }
-
-    /// 1.5 times what it asked for.
-    fn silence_max(&self, keep_alive_s: u16) -> Duration {
-        let keep_alive = match keep_alive_s {
-            0 => self.shared.config.keep_alive_max,
-            seconds => Duration::from_secs(seconds.into()),
-        };
-        keep_alive.saturating_mul(3) / 2
-    }
-
-    /// An integration shows its secret. Nothing is taken over: connections of one account stand beside each other.
-    fn examine_reader(&self, machine: &mut Machine, claim: &ReaderClaim<'_>) -> ControlFlow<Stop> {
-        let Self { shared, conn, now, .. } = self;
-        let refuse = |code| ControlFlow::Break(Stop::Refuse(code));
-        let Some(Password(password)) = claim.password else { return refuse(ConnectCode::BadCredentials) };
-        if !self.is_listened_to(claim.username) {
-            return refuse(ConnectCode::NotAuthorized);
-        }
-        let accounts = shared.readers.accounts();
-        let Some(account) = accounts.verify(&shared.identities, claim.username, password) else {
-            self.guessed_wrong(claim.username);
-            return refuse(ConnectCode::BadCredentials);
-        };
-        shared.guard.right(claim.username, conn.peer.ip(), *now);
-        if !shared.guard.admit(*now) {
-            return refuse(ConnectCode::ServerUnavailable);
-        }
-        match shared.readers.let_in(shared, conn, &account, self.silence_max(claim.keep_alive_s)) {
-            Ok(()) => {
-                tracing::info!(user = claim.username, peer = %conn.peer, "integration connected");
-                machine.admit_reader();
-                conn.accept(None, *now);
-                ControlFlow::Continue(())
-            }
-            Err(no_seat) => {
-                tracing::warn!(user = claim.username, peer = %conn.peer, ?no_seat, "an integration is not let in");
-                refuse(ConnectCode::ServerUnavailable)
-            }
-        }
-    }
-
-    /// Who it is, by its certificate or its secret; else the refusal. A guess never touches the pile's own connection.
-    fn identify(&self, claim: &Claim<'_>) -> Result<Verified, ConnectCode> {
-        let Self { shared, conn, now, .. } = self;
-        let (from, identities) = (conn.peer.ip(), &shared.identities);
-        if let Some(cert) = &conn.cert {
-            let named = (cert.common_name == claim.code).then_some(Proof::Certificate);
-            let verified = named.and_then(|proof| identities.verify(claim.code, proof, self.received).ok());
-            return verified.ok_or_else(|| {
-                tracing::warn!(target: "audit", peer = %conn.peer, pile = claim.code, cn = cert.common_name,
-                    serial = %cert.serial, "a certificate of another");
-                shared.certificate_refused(conn.peer, "certificate_of_another", *now);
-                ConnectCode::NotAuthorized
-            });
-        }
-        let Some(Password(password)) = claim.password else { return Err(ConnectCode::BadCredentials) };
-        if !self.is_listened_to(claim.code) {
-            return Err(ConnectCode::NotAuthorized);
-        }
-        match identities.verify(claim.code, Proof::Password(password), self.received) {
-            Ok(verified) => {
-                shared.guard.right(claim.code, from, *now);
-                return Ok(verified);
-            }
-            Err(Rejected::CertificateOnly) => {
-                tracing::warn!(target: "audit", peer = %conn.peer, pile = claim.code, "certificate needed");
-                return Err(ConnectCode::NotAuthorized);
-            }
-            Err(Rejected::Wrong) => {}
-        }
-        self.guessed_wrong(claim.code);
-        Err(ConnectCode::BadCredentials)
-    }
-
-    /// Whether a claim to be `who` is looked at at all.
-    fn is_listened_to(&self, who: &str) -> bool {
-        let Self { shared, conn, now, .. } = self;
-        let may_try = shared.guard.may_try(who, conn.peer.ip(), *now);
-        if !may_try {
-            shared.meters.banned.increment(1);
-            tracing::debug!(peer = %conn.peer, who, "not listened to");
-        }
-        may_try
-    }
-
-    /// A claim to be `who` was wrong.
-    fn guessed_wrong(&self, who: &str) {
-        let Self { shared, conn, now, .. } = self;
-        let from = conn.peer.ip();
-        let pile: String = who.chars().take(GUESSED_LEN_MAX).collect();
-        tracing::warn!(target: "audit", peer = %conn.peer, pile, "wrong name or secret");
-        if let Some(ban) = shared.guard.wrong(who, from, *now) {
-            let Ban { whole_address, guesses, lasts } = ban;
-            tracing::warn!(target: "audit", %from, pile, whole_address, guesses, ?lasts, "banned");
-            metrics::counter!(names::BANS).increment(1);
-            shared.attempts.tell(Attempt::Banned { from, pile, whole_address, guesses, lasts });
-        }
-    }
-
-    fn odd(&self, code: &PileCode, odd: Option<Odd>) {
-        let pile = code.clone();
-        let (label, attempt) = match odd {
-            None => return,
-            Some(Odd::Flapping) => ("flapping", Attempt::Flapping { pile, peer: self.conn.peer }),
-            Some(Odd::Clone { first, second }) => ("clone", Attempt::Clone { pile, first, second }),
-        };
-        metrics::counter!(names::ODD, "what" => label).increment(1);
-        tracing::warn!(target: "audit", ?attempt, "odd");
-        self.shared.attempts.tell(attempt);
     }
 
     fn forbidden(&self, forbidden: Forbidden<'_>) {

@@ -71,6 +71,8 @@ pub const CLONE_WINDOW: Duration = Duration::from_secs(600);
 pub const ADMISSIONS_PER_S_MAX: u32 = 2_000;
 /// How many seconds' worth of [`ADMISSIONS_PER_S_MAX`] are let in at once.
 pub const ADMISSIONS_BURST_S: u32 = 3;
+/// How often a storm of connections is told to the audit trail, at most: one row instead of one per pile.
+pub const STORM_TOLD_EVERY: Duration = Duration::from_secs(60);
 /// Wrong secrets for one pile from one address. Beyond: that pile is not listened to from there, for [`BAN_MIN`] at
 /// first and twice as long each time, CONNACK 5.
 pub const FAILURES_PER_PILE_MAX: u32 = 20;

@@ -234,6 +234,23 @@ mod tests {
         assert_eq!(pump.is_over(), Ok(false));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_router_is_given_a_canary_each_second_and_given_up_when_it_keeps_it() {
+        let (mut pump, mut router) = with_batches(0).await;
+        for _ in 0..3 {
+            advance(ROUTER_CANARY_EVERY).await;
+            assert_eq!(pump.is_over(), Ok(false));
+            pump.publish(&mut router).unwrap();
+            assert_eq!(pump.in_flight.len(), 1, "nobody had sent anything");
+            pump.arrived(router.next().await.unwrap()).unwrap();
+        }
+        advance(ROUTER_CANARY_EVERY).await;
+        assert_eq!(pump.is_over(), Ok(false));
+        pump.publish(&mut router).unwrap();
+        advance(ROUTER_STALL).await;
+        assert_eq!(pump.is_over(), Err(RouterFault::Stalled));
+    }
+
     #[tokio::test]
     async fn under_load_what_was_published_comes_out_in_the_same_round() {
         let (mut pump, mut router) = with_batches(3).await;

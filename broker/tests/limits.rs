@@ -83,6 +83,7 @@ async fn a_pile_that_flaps_is_flagged_once() {
 #[tokio::test]
 async fn beyond_what_can_be_served_at_once_piles_are_sent_away_and_come_again() {
     let hub = with(|limits| limits.admissions_per_s_max = 20).await;
+    let mut attempts = hub.gate.attempts().unwrap();
     (10..=300).for_each(|no| admit(&hub.identities, no));
     let (mut in_at_once, mut later) = (0, Vec::new());
     for no in 10..=300 {
@@ -97,6 +98,23 @@ async fn beyond_what_can_be_served_at_once_piles_are_sent_away_and_come_again() 
     // Whoever comes again is let in when its turn has come.
     let code = later.pop().unwrap();
     while hub.dial().await.login(&code, &secret(&code)).await == 3 {}
+    let told = attempts.recv().await.unwrap();
+    assert!(matches!(told, Attempt::Storm { .. }), "{told:?}");
+    assert!(attempts.try_recv().is_err(), "one storm is one row");
+}
+
+#[tokio::test]
+async fn wrong_guesses_take_no_place_among_those_who_are_let_in() {
+    let hub = with(|limits| {
+        limits.admissions_per_s_max = 1;
+        limits.failures_per_pile_max = 0;
+        limits.failures_per_address_max = 0;
+    })
+    .await;
+    for _ in 0..100 {
+        assert_eq!(guess(&hub, "P1").await, 4);
+    }
+    hub.connect("P1").await;
 }
 
 #[tokio::test]
@@ -211,17 +229,8 @@ async fn two_devices_with_one_identity_are_told_as_clones() {
         assert_eq!(charger.login("P1", &secret("P1")).await, 0);
         alive.push(charger);
     }
-    match attempts.recv().await.unwrap() {
-        Attempt::Clone { pile, first, second } => {
-            let ip = |addr: std::net::SocketAddr| addr.ip().to_string();
-            assert_eq!((pile.as_str(), ip(first), ip(second)), ("P1", "10.0.0.2".to_owned(), "10.0.0.1".to_owned()));
-        }
-        other @ (Attempt::Forbidden { .. }
-        | Attempt::Reader { .. }
-        | Attempt::Certificate { .. }
-        | Attempt::Banned { .. }
-        | Attempt::Flapping { .. }) => {
-            panic!("{other:?}")
-        }
-    }
+    let told = attempts.recv().await.unwrap();
+    let Attempt::Clone { pile, first, second } = told else { panic!("{told:?}") };
+    let ips = [first, second].map(|address| address.ip().to_string());
+    assert_eq!((pile.as_str(), ips), ("P1", ["10.0.0.2".to_owned(), "10.0.0.1".to_owned()]));
 }

@@ -79,6 +79,9 @@ fn note(attempt: Attempt, clock: &dyn Clock) -> Option<Note> {
                 format!("two devices use this pile's identity, from {first} and from {second}; give it a new secret");
             Note::Alarm { pile, code: "PILE_CLONED", severity: Severity::High, text, row }
         }
+        Attempt::Storm { connections } => {
+            Note::Row(row(STRANGER, "STORM".to_owned(), "gate".to_owned(), json!({ "connections": connections }))?)
+        }
         Attempt::Flapping { pile, peer } => {
             let row = row(pile.as_str(), "FLAPPING".to_owned(), pile.to_string(), json!({ "peer": peer.to_string() }))?;
             let text = format!("it connects again and again, from {peer}");

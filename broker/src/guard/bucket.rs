@@ -71,6 +71,13 @@ impl Bucket {
         }
     }
 
+    /// Puts back the one that was taken last.
+    pub(crate) fn give_back(&mut self, rate: Rate) {
+        if !rate.is_off() {
+            self.used = self.used.saturating_sub(PARTS);
+        }
+    }
+
     /// How long until there is one; zero when there is.
     pub(crate) fn wait(&mut self, rate: Rate, now: Uptime) -> Duration {
         if rate.is_off() {
@@ -112,6 +119,16 @@ mod tests {
         let over_an_hour = (0..36_000).filter(|n| bucket.take(rate, at(200 + n * 100))).count();
         assert_eq!(over_an_hour, 36_000);
         assert!(bucket.is_full(rate, at(10_000_000)));
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again() {
+        let (mut bucket, rate) = (Bucket::default(), Rate::per_second(1, 1));
+        for _ in 0..100 {
+            assert!(bucket.take(rate, at(0)));
+            bucket.give_back(rate);
+        }
+        assert!(bucket.take(rate, at(0)) && !bucket.take(rate, at(0)));
     }
 
     #[test]

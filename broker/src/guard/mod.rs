@@ -6,6 +6,7 @@
 
 pub(crate) mod bucket;
 pub(crate) mod guesses;
+mod rates;
 
 use std::{
     collections::HashMap,
@@ -22,10 +23,7 @@ use self::{
 };
 use crate::{
     gate::GateLimits,
-    limits::{
-        ADDRESSES_MAX, ADMISSIONS_BURST_S, CONNECTS_BURST_MIN, FRAMES_BURST_S, PAIRS_MAX, SURPLUS_BURST_S,
-        TOLD_PER_ADDRESS_BURST, TOLD_PER_ADDRESS_PER_MIN,
-    },
+    limits::{ADDRESSES_MAX, PAIRS_MAX, STORM_TOLD_EVERY, TOLD_PER_ADDRESS_BURST, TOLD_PER_ADDRESS_PER_MIN},
     uptime::Uptime,
 };
 
@@ -56,6 +54,13 @@ impl Crowded {
     }
 }
 
+/// More come than can be let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Storm {
+    /// Nobody was told of it for a while.
+    pub(crate) is_news: bool,
+}
+
 /// A ban that has just begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ban {
@@ -80,6 +85,7 @@ struct Tables {
     pairs: HashMap<u64, Pair>,
     admissions: Bucket,
     surplus: Bucket,
+    storm_told: Option<Uptime>,
     tidied: Uptime,
     pairs_tidied: Uptime,
 }
@@ -191,8 +197,21 @@ impl Guard {
     }
 
     /// Whether one more may be let in: a fleet that comes back at once is let in as fast as it can be served.
-    pub(crate) fn admit(&self, now: Uptime) -> bool {
-        self.tables.lock().admissions.take(self.limits.admissions(), now)
+    pub(crate) fn admit(&self, now: Uptime) -> Result<(), Storm> {
+        let mut tables = self.tables.lock();
+        if tables.admissions.take(self.limits.admissions(), now) {
+            return Ok(());
+        }
+        let is_news = tables.storm_told.is_none_or(|told| now.passed(told, STORM_TOLD_EVERY));
+        if is_news {
+            tables.storm_told = Some(now);
+        }
+        Err(Storm { is_news })
+    }
+
+    /// Who was let in by [`Self::admit`] is sent away after all.
+    pub(crate) fn was_not_admitted(&self) {
+        self.tables.lock().admissions.give_back(self.limits.admissions());
     }
 
     /// What one pile may always send.
@@ -251,41 +270,6 @@ impl Tables {
     }
 }
 
-impl GateLimits {
-    fn connects_per_address(&self) -> Rate {
-        let per_min = self.connects_per_address_per_min_max;
-        Rate::per_minute(per_min, per_min)
-    }
-
-    /// For one pile.
-    pub(crate) fn connects_per_pile(&self) -> Rate {
-        let per_min = self.connects_per_pile_per_min_max;
-        Rate::per_minute(per_min, per_min.saturating_mul(CONNECTS_BURST_MIN))
-    }
-
-    fn admissions(&self) -> Rate {
-        let per_s = self.admissions_per_s_max;
-        Rate::per_second(per_s, per_s.saturating_mul(ADMISSIONS_BURST_S))
-    }
-
-    /// Of one pile.
-    fn frames_per_pile(&self) -> Rate {
-        let per_s = self.frames_per_pile_per_s_max;
-        Rate::per_second(per_s, per_s.saturating_mul(FRAMES_BURST_S))
-    }
-
-    /// Of all piles together.
-    fn surplus(&self) -> Option<Rate> {
-        let per_s = self.frames_surplus_per_s_max;
-        (per_s > 0).then(|| Rate::per_second(per_s, per_s.saturating_mul(SURPLUS_BURST_S)))
-    }
-
-    /// A quarter of all: one address cannot keep the others out.
-    fn handshakes_per_address_max(&self) -> u32 {
-        (self.handshakes_max / 4).max(1)
-    }
-}
-
 /// What counts as one address: whoever has an IPv6 host has at least a /64.
 fn origin(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -300,6 +284,7 @@ fn origin(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::ADMISSIONS_BURST_S;
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
     const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
@@ -364,8 +349,11 @@ mod tests {
     fn as_many_are_let_in_at_once_as_can_be_served() {
         let guard = guard(|limits| limits.admissions_per_s_max = 10);
         let burst = usize::try_from(10 * ADMISSIONS_BURST_S).unwrap();
-        assert_eq!((0..1_000).filter(|_| guard.admit(at(0))).count(), burst);
-        assert_eq!((0..1_000).filter(|_| guard.admit(at(1_000))).count(), 10);
+        let let_in = |ms| (0..1_000).filter(|_| guard.admit(at(ms)).is_ok()).count();
+        assert_eq!((let_in(0), let_in(1_000)), (burst, 10));
+        assert_eq!(guard.admit(at(1_000)), Err(Storm { is_news: false }), "a storm is told once");
+        let news = (0..1_000).filter(|_| guard.admit(at(100_000)) == Err(Storm { is_news: true })).count();
+        assert_eq!(news, 1);
     }
 
     #[test]
