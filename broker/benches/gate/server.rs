@@ -194,10 +194,10 @@ pub(crate) fn serve(tick_us: u64, over_tls: bool) {
     let dir = tempfile::tempdir().unwrap();
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let tls = certificates(dir.path());
         println!("{} {}", listener.local_addr().unwrap(), dir.path().join("ca.pem").display());
         let acceptor = gate.clone();
         if over_tls {
-            let tls = certificates(dir.path());
             let (hot, listener) = (Handle::current(), listener.into_std().unwrap());
             thread::spawn(move || shake_hands(&acceptor, listener, tls, hot));
         } else {

@@ -2,16 +2,16 @@
 
 use std::{fs, time::Duration};
 
-/// The kernel counts CPU in hundredths of a second.
-const TICK: Duration = Duration::from_millis(10);
-
-/// User and system time of all its threads so far.
+/// User and system time of all its threads so far. By the scheduler, to the nanosecond: `/proc/*/stat` counts
+/// hundredths of a second, which is a fifth of what a tenth of a fleet costs.
 pub(crate) fn cpu_time(pid: u32) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // The name, in parentheses, may contain anything.
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    let ticks: u32 = fields[11].parse::<u32>().unwrap() + fields[12].parse::<u32>().unwrap();
-    TICK * ticks
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let run = |thread: fs::DirEntry| {
+        // A thread may end while it is looked at.
+        let stat = fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
+        stat.split_whitespace().next().map_or(0, |ns| ns.parse().unwrap())
+    };
+    Duration::from_nanos(threads.map(|thread| run(thread.unwrap())).sum())
 }
 
 /// Resident memory.
