@@ -201,7 +201,9 @@ impl Gate {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        self.enter(io, peer, None, None);
+        if self.lets_come(peer) {
+            self.enter(io, peer, None, None);
+        }
     }
 
     /// Accepts TLS connections until [`Self::stop`], on the runtime this is called from, which shakes the hands; the
@@ -223,26 +225,36 @@ impl Gate {
     }
 
     fn accept(&self, socket: TcpStream, peer: SocketAddr) {
+        if !self.lets_come(peer) {
+            return;
+        }
         // Without it a PUBACK may wait 40 ms for the charger's own delayed acknowledgement.
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%peer, %error, "a connection ended while accepted");
-            return;
+            return self.shared.guard.leave(peer.ip());
         }
         let socket = Arc::new(socket);
         self.enter(SharedTcp(Arc::clone(&socket)), peer, Some(socket), None);
     }
 
+    /// A socket came; whether its address may have one more.
+    pub(crate) fn lets_come(&self, peer: SocketAddr) -> bool {
+        metrics::counter!(names::ACCEPTED).increment(1);
+        let came = self.shared.guard.enter(peer.ip(), self.shared.stopwatch.now());
+        if let Err(crowded) = came {
+            turn_away(peer, crowded.as_str());
+        }
+        came.is_ok()
+    }
+
+    /// The conversation begins, of one that was let come.
     pub(crate) fn enter<S>(&self, io: S, peer: SocketAddr, tcp: Option<Arc<TcpStream>>, cert: Option<Box<PileCert>>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let shared = &self.shared;
-        metrics::counter!(names::ACCEPTED).increment(1);
         let now = shared.stopwatch.now();
         let (connections_max, strangers_max) = (shared.config.connections_max, shared.config.strangers_max);
-        if let Err(crowded) = shared.guard.enter(peer.ip(), now) {
-            return turn_away(peer, crowded.as_str());
-        }
         let make = |slot| Conn::new(slot, peer, tcp, now).with(cert);
         match shared.registry.enter(connections_max, strangers_max, make) {
             Ok(conn) => {

@@ -6,7 +6,7 @@ mod common;
 use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use broker::{
-    Attempt, Tls, TlsFiles,
+    Attempt, GateConfig, GateLimits, Tls, TlsFiles,
     authority::{Authority, Issued, Validity},
 };
 use common::{Charger, Hub, PATIENCE, Told, connect_packet, heartbeat, secret};
@@ -55,6 +55,10 @@ fn write(dir: &Path, name: &str, text: &str) {
 
 impl Fort {
     async fn start() -> Self {
+        Self::with(GateConfig::default()).await
+    }
+
+    async fn with(config: GateConfig) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (authority, kept) = Authority::create("Test CA", good()).unwrap();
         let gate = authority.issue_gate(&["localhost".to_owned()], good()).unwrap();
@@ -68,7 +72,7 @@ impl Fort {
             revoked: Some(dir.path().join("revoked.txt")),
         };
         let tls = Tls::open(files).unwrap();
-        let hub = Hub::start().await;
+        let hub = Hub::with(config).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let gate = hub.gate.clone();
@@ -271,6 +275,23 @@ async fn a_thousand_idle_sockets_do_not_hold_the_door_shut_and_are_closed_after_
         // A reset is an end too.
         let _ = end;
     }
+}
+
+#[tokio::test]
+async fn an_address_that_opens_sockets_too_fast_gets_no_handshake_and_one_that_failed_counts_no_more() {
+    let limits =
+        GateLimits { connects_per_address_per_min_max: 40, sockets_per_address_max: 2, ..GateLimits::default() };
+    let fort = Fort::with(GateConfig { limits, ..GateConfig::default() }).await;
+    for n in 0..20 {
+        let mut socket = TcpStream::connect(fort.addr).await.unwrap();
+        socket.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        let _ = timeout(PATIENCE, socket.read_to_end(&mut Vec::new())).await.unwrap_or_else(|_| panic!("{n} is open"));
+    }
+    let mut charger = fort.dial(None).await;
+    assert_eq!(charger.login("P1", &secret("P1")).await, 0);
+    let tries = async { while fort.dial_with(None, &[&TLS13]).await.is_ok() {} };
+    timeout(PATIENCE, tries).await.expect("handshakes without end");
+    charger.ping().await;
 }
 
 #[tokio::test]

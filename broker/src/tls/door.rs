@@ -24,6 +24,9 @@ use crate::{
     sink::DownCause,
 };
 
+/// The label of a handshake that came to its end.
+const DONE: &str = "done";
+
 /// See the module. Runs until the gate is stopped.
 pub(crate) async fn listen(gate: &Gate, listener: TcpListener, tls: Tls, hot: Handle) {
     let watching = tokio::spawn(watch(gate.clone(), tls.clone()));
@@ -55,7 +58,11 @@ pub(crate) async fn listen(gate: &Gate, listener: TcpListener, tls: Tls, hot: Ha
 
 fn take_in(gate: &Gate, tls: &Tls, hot: &Handle, socket: TcpStream, peer: SocketAddr, hand: OwnedSemaphorePermit) {
     let shared = gate.shared();
+    if !gate.lets_come(peer) {
+        return;
+    }
     if let Err(crowded) = shared.guard.shakes(peer.ip(), shared.stopwatch.now()) {
+        shared.guard.leave(peer.ip());
         return turn_away(peer, crowded.as_str());
     }
     let (gate, tls, hot) = (gate.clone(), tls.clone(), hot.clone());
@@ -76,9 +83,12 @@ fn take_in(gate: &Gate, tls: &Tls, hot: &Handle, socket: TcpStream, peer: Socket
             }
             Ok(Ok(stream)) => {
                 hand_over(&gate, &hot, stream, peer);
-                "done"
+                DONE
             }
         };
+        if outcome != DONE {
+            gate.shared().guard.leave(peer.ip());
+        }
         metrics::counter!(names::HANDSHAKES, "outcome" => outcome).increment(1);
     });
 }
@@ -98,7 +108,10 @@ fn hand_over(gate: &Gate, hot: &Handle, mut stream: TlsStream<Hop>, peer: Socket
     hot.spawn(async move {
         match moved.and_then(|socket| stream.get_mut().0.enter(socket)) {
             Ok(()) => gate.enter(stream, peer, None, cert),
-            Err(error) => tracing::debug!(%peer, %error, "a connection ended after its handshake"),
+            Err(error) => {
+                tracing::debug!(%peer, %error, "a connection ended after its handshake");
+                gate.shared().guard.leave(peer.ip());
+            }
         }
     });
 }
