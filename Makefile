@@ -34,7 +34,7 @@ test: ## everything a change must pass: format, clippy, dependencies, house rule
 	@cargo clippy --locked --workspace --all-targets -- -D warnings
 	@cargo clippy --locked -p hub --test crash --features failpoints -- -D warnings
 	@$(MAKE) deny
-	@cargo test --locked --workspace 2>&1 | tee -a $(LOG)
+	@PILEHUB_TEST_INPUTS=1000000 cargo test --locked --workspace 2>&1 | tee -a $(LOG)
 	@cargo test --locked -p hub --features failpoints --test crash 2>&1 | tee -a $(LOG)
 	@awk '/^test result: ok/ { n += $$4; f += 1 } \
 	  END { printf "make test: good. %d tests in %d suites passed; format, clippy and dependencies are clean.\n", n, f }' $(LOG)

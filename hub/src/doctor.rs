@@ -155,7 +155,9 @@ fn clock() -> Finding {
 /// Every connection is a file descriptor.
 fn descriptors(config: &Config) -> Finding {
     let limits = &config.limits;
-    let wanted = u64::from(limits.mqtt_connections_max) + u64::from(limits.http_connections_max) + DESCRIPTORS_SPARE;
+    let handshakes = if config.mqtt.tls_listen.is_empty() { 0 } else { limits.mqtt_handshakes_max };
+    let sockets = [limits.mqtt_connections_max, handshakes, limits.http_connections_max];
+    let wanted = sockets.map(u64::from).iter().sum::<u64>() + DESCRIPTORS_SPARE;
     let Some(allowed) = fs::read_to_string("/proc/self/limits").ok().and_then(|text| open_files(&text)) else {
         return good("the limit of open files is not known on this system");
     };

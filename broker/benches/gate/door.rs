@@ -2,9 +2,10 @@
 //! weighs; plain, over TLS 1.3, at mosquitto, and in memory where there are more than a process has sockets.
 
 use std::{
+    fs,
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    sync::Arc,
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
@@ -156,26 +157,33 @@ fn tls(count: usize) {
     println!("gate TLS 1.3: {:.0} handshakes per second and core", 1e6 / mean);
 }
 
-/// More connections than a process has sockets: in memory, the chargers' side included in the CPU.
+/// More connections than a process has sockets: in memory. CPU of the gate's own thread; the chargers are on another.
 fn in_memory(count: usize) {
     let gate = server::gate(server::NOT_PACED, count);
     let runtime = gate.hot_runtime(|| {}).unwrap();
+    let hot = runtime.handle().clone();
+    let (told, thread_of_gate) = mpsc::channel();
     let runner = gate.clone();
-    runtime.spawn(async move { runner.run(server::Forget::start(runner.acks())).await });
-    let pid = std::process::id();
-    let (before, mut tenths, mut all) = (system::resident_bytes(pid), Vec::new(), Vec::with_capacity(count));
+    thread::spawn(move || {
+        told.send(fs::read_link("/proc/thread-self").unwrap()).unwrap();
+        runtime.block_on(async { runner.run(server::Forget::start(runner.acks())).await });
+    });
+    let stat = Path::new("/proc").join(thread_of_gate.recv().unwrap()).join("schedstat");
+    let cpu = || system::run_time(&stat);
+    let (before, mut tenths, mut all) =
+        (system::resident_bytes(std::process::id()), Vec::new(), Vec::with_capacity(count));
+    let chargers = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for tenth in 0..10 {
-        let cpu = system::cpu_time(pid);
-        let gate = gate.clone();
-        let opened = runtime.block_on(async {
+        let begin = cpu();
+        let opened = chargers.block_on(async {
             let permits = Arc::new(Semaphore::new(OPENING));
             let mut opening = JoinSet::new();
             for n in tenth * count / 10..(tenth + 1) * count / 10 {
                 let permit = Arc::clone(&permits).acquire_owned().await.unwrap();
-                let gate = gate.clone();
+                let (gate, hot) = (gate.clone(), hot.clone());
                 opening.spawn(async move {
                     let (mut ours, theirs) = tokio::io::duplex(1024);
-                    gate.serve(theirs, SocketAddr::from(([10, 0, 0, 1], 1)));
+                    hot.spawn(async move { gate.serve(theirs, SocketAddr::from(([10, 0, 0, 1], 1))) });
                     talk(&mut ours, &format!("P{n}")).await;
                     drop(permit);
                     ours
@@ -184,10 +192,10 @@ fn in_memory(count: usize) {
             opening.join_all().await
         });
         all.extend(opened);
-        tenths.push((system::cpu_time(pid) - cpu).as_secs_f64() * 1e6 / (count as f64 / 10.0));
+        tenths.push((cpu() - begin).as_secs_f64() * 1e6 / (count as f64 / 10.0));
     }
-    tell(&format!("gate in memory, connect + subscribe + publish, both sides, {count}"), &tenths);
-    let each = (system::resident_bytes(pid) - before) as f64 / count as f64 / 1_000.0;
+    tell(&format!("gate in memory, connect + subscribe + publish, {count}"), &tenths);
+    let each = (system::resident_bytes(std::process::id()) - before) as f64 / count as f64 / 1_000.0;
     println!("gate in memory, {count}: {each:.1} KB per idle connection, both sides and their pipe");
 }
 
