@@ -10,7 +10,12 @@ use domain::{IntegrationName, PileCode};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use crate::limits::ATTEMPTS_QUEUE_LEN_MAX;
+use crate::{
+    guard::bucket::{Bucket, Rate},
+    limits::{ATTEMPTS_QUEUE_LEN_MAX, TOLD_BURST, TOLD_PER_S_MAX},
+    names,
+    uptime::Uptime,
+};
 
 /// Something a person should know of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +89,7 @@ pub enum Attempt {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Attempts {
+    rows: Mutex<Bucket>,
     tell: mpsc::Sender<Attempt>,
     hear: Mutex<Option<mpsc::Receiver<Attempt>>>,
 }
@@ -91,11 +97,19 @@ pub(crate) struct Attempts {
 impl Attempts {
     pub(crate) fn new() -> Self {
         let (tell, hear) = mpsc::channel(ATTEMPTS_QUEUE_LEN_MAX);
-        Self { tell, hear: Mutex::new(Some(hear)) }
+        Self { rows: Mutex::default(), tell, hear: Mutex::new(Some(hear)) }
     }
 
-    /// Tells of one; nobody is waited for.
-    pub(crate) fn tell(&self, attempt: Attempt) {
+    /// Tells of one; nobody is waited for. What a person must act on is always told, of the rest so many per second:
+    /// nobody outside fills the audit trail.
+    pub(crate) fn tell(&self, attempt: Attempt, now: Uptime) {
+        let urgent = matches!(attempt, Attempt::Clone { .. } | Attempt::Flapping { .. } | Attempt::Storm { .. });
+        let rate = Rate::per_second(TOLD_PER_S_MAX, TOLD_BURST);
+        let told = urgent || (self.tell.capacity() > ATTEMPTS_QUEUE_LEN_MAX / 4 && self.rows.lock().take(rate, now));
+        if !told {
+            metrics::counter!(names::UNTOLD).increment(1);
+            return;
+        }
         if let Err(error) = self.tell.try_send(attempt) {
             tracing::debug!(%error, "nobody takes down what is tried");
         }

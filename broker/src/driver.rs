@@ -60,6 +60,8 @@ pub(crate) struct Driver<S> {
     nap: Option<Pin<Box<Sleep>>>,
     /// Bytes of its that count as come in part.
     held: usize,
+    /// Its end was told.
+    over: bool,
     /// The opening of the sluice it last waited for.
     entered: u64,
 }
@@ -82,6 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             allowance: Allowance::default(),
             nap: None,
             held: 0,
+            over: false,
             entered: 0,
         }
     }
@@ -123,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             return conn.close(DownCause::Protocol);
         }
         let fed = framer.feed(bytes, |raw| at.packet(machine, raw));
-        if !shared.may_hold(held, framer.held()) {
+        if !shared.may_hold(held, framer.held(), conn.is_stranger()) {
             return conn.close(DownCause::Memory);
         }
         if let Some(wait) = allowance.spend(at.frames.get(), &shared.guard, at.now) {
@@ -166,6 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
                     if !this.conn.is_plain() {
                         let _ = Pin::new(&mut this.io).poll_shutdown(cx);
                     }
+                    this.over = true;
                     this.shared.finish(&this.conn, cause);
                     return Poll::Ready(());
                 }
@@ -185,7 +189,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
 
 impl<S> Drop for Driver<S> {
     fn drop(&mut self) {
-        self.shared.may_hold(&mut self.held, 0);
+        self.shared.may_hold(&mut self.held, 0, false);
+        // Only a panic, or the end of the runtime, comes here before the connection was over.
+        if !self.over {
+            self.shared.finish(&self.conn, DownCause::Closed);
+        }
     }
 }
 
@@ -208,6 +216,7 @@ impl Reading<'_> {
                 return ControlFlow::Break(Stop::Close(DownCause::Protocol));
             }
         };
+        self.count(packet.units());
         match machine.handle(packet, |forbidden| self.forbidden(forbidden)) {
             Action::Frame(frame) => self.frame(&frame),
             Action::Examine(claim) => return self.examine(machine, &claim),
@@ -227,12 +236,16 @@ impl Reading<'_> {
         ControlFlow::Continue(())
     }
 
+    /// What it sent counts against its allowance, whatever it is.
+    fn count(&self, units: u32) {
+        self.frames.set(self.frames.get().saturating_add(units));
+    }
+
     fn frame(&self, frame: &Frame<'_>) {
         let Some(who) = self.conn.who() else { return };
         let kept = frame.payload.get(..PAYLOAD_LEN_MAX).unwrap_or(frame.payload);
         self.shared.flow.taken(kept.len());
-        let units = u32::try_from(frame.payload_len / FRAME_UNIT_LEN).unwrap_or(u32::MAX).saturating_add(1);
-        self.frames.set(self.frames.get().saturating_add(units));
+        self.count(u32::try_from(frame.payload_len / FRAME_UNIT_LEN).unwrap_or(u32::MAX));
         self.shared.collector.push(&Record::Frame(FrameRecord {
             pile_no: who.pile_no,
             epoch: who.epoch,
@@ -246,20 +259,22 @@ impl Reading<'_> {
         tracing::trace!(pile = %who.code, topic = %frame.topic, len = frame.payload_len, "frame");
     }
 
+    /// Counts all of it; writes down and logs the first ones of a connection.
     fn forbidden(&self, forbidden: Forbidden<'_>) {
-        metrics::counter!(names::FORBIDDEN, "what" => forbidden.what()).increment(1);
+        let (what, peer) = (forbidden.what(), self.conn.peer);
+        metrics::counter!(names::FORBIDDEN, "what" => what).increment(1);
+        if !self.conn.tried() {
+            return;
+        }
         let topic: String = forbidden.topic().chars().take(128).collect();
         let who = self.conn.who();
         let pile = who.map(|who| who.code.as_str()).unwrap_or_default();
-        tracing::warn!(target: "audit", peer = %self.conn.peer, pile, what = forbidden.what(), topic, "forbidden topic");
-        let (what, peer) = (forbidden.what(), self.conn.peer);
+        tracing::warn!(target: "audit", %peer, pile, what, topic, "forbidden topic");
         let attempt = match (who, self.conn.reader()) {
             (Some(who), _) => Attempt::Forbidden { pile: who.code.clone(), peer, what, topic },
             (None, Some(reader)) => Attempt::Reader { name: reader.account.name.clone(), peer, what, topic },
             (None, None) => return,
         };
-        if self.conn.tried() {
-            self.shared.attempts.tell(attempt);
-        }
+        self.shared.attempts.tell(attempt, self.now);
     }
 }

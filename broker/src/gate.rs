@@ -231,7 +231,7 @@ impl Gate {
         // Without it a PUBACK may wait 40 ms for the charger's own delayed acknowledgement.
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%peer, %error, "a connection ended while accepted");
-            return self.shared.guard.leave(peer.ip());
+            return self.shared.guard.leave(peer.ip(), true);
         }
         let socket = Arc::new(socket);
         self.enter(SharedTcp(Arc::clone(&socket)), peer, Some(socket), None);
@@ -240,7 +240,8 @@ impl Gate {
     /// A socket came; whether its address may have one more.
     pub(crate) fn lets_come(&self, peer: SocketAddr) -> bool {
         metrics::counter!(names::ACCEPTED).increment(1);
-        let came = self.shared.guard.enter(peer.ip(), self.shared.stopwatch.now());
+        let strangers_max = u32::try_from(self.shared.config.strangers_max / 4).unwrap_or(u32::MAX).max(1);
+        let came = self.shared.guard.enter(peer.ip(), strangers_max, self.shared.stopwatch.now());
         if let Err(crowded) = came {
             turn_away(peer, crowded.as_str());
         }
@@ -261,7 +262,7 @@ impl Gate {
                 tokio::spawn(Driver::new(Arc::clone(shared), conn, io));
             }
             Err(limit @ (TurnedAway::Connections | TurnedAway::Strangers)) => {
-                shared.guard.leave(peer.ip());
+                shared.guard.leave(peer.ip(), true);
                 turn_away(peer, limit.as_str());
             }
         }

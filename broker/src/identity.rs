@@ -154,6 +154,8 @@ pub struct Identities {
     by_code: RwLock<HashMap<PileCode, Known>>,
     /// Tokens, at most one per pile: verifier and end. A restart forgets them.
     tokens: Mutex<HashMap<PileCode, NextSecret>>,
+    /// Piles whose connections by secret are to be closed.
+    locked_out: Mutex<Vec<PileNo>>,
 }
 
 impl Identities {
@@ -163,7 +165,12 @@ impl Identities {
         // HMAC pads a key that is shorter than its block with zeros [RFC 2104]; done here, it cannot fail.
         let mut block = [0; HMAC_BLOCK_LEN];
         block.iter_mut().zip(master_key).for_each(|(to, from)| *to = *from);
-        Self { keyed: Hmac::new(&block.into()), by_code: RwLock::default(), tokens: Mutex::default() }
+        Self {
+            keyed: Hmac::new(&block.into()),
+            by_code: RwLock::default(),
+            tokens: Mutex::default(),
+            locked_out: Mutex::default(),
+        }
     }
 
     /// What to store of a pile's secret.
@@ -236,14 +243,21 @@ impl Identities {
         self.by_code.write().get_mut(code).is_some_and(|known| known.next.take().is_some())
     }
 
-    /// Whether piles are admitted with a certificate only. Connections they have stay.
+    /// Whether piles are admitted with a certificate only. Connections that were let in by a secret are closed soon.
     pub fn set_certificate_only<'a>(&self, codes: impl IntoIterator<Item = &'a PileCode>, only: bool) {
         let mut by_code = self.by_code.write();
+        let mut locked_out = self.locked_out.lock();
         for code in codes {
             if let Some(known) = by_code.get_mut(code) {
                 known.certificate_only = only;
+                locked_out.extend(only.then_some(known.pile_no));
             }
         }
+    }
+
+    /// The piles whose secrets no longer count since this was asked last.
+    pub(crate) fn locked_out(&self) -> Vec<PileNo> {
+        std::mem::take(&mut self.locked_out.lock())
     }
 
     /// Lets a pile in once with a token of [`enrolment::token_from`] before `until`. An earlier token of it is dead.
@@ -319,6 +333,10 @@ impl Identities {
         let right = tokens.get(code).is_some_and(|token| is(shown, &token.verifier) && now < token.until);
         if right {
             tokens.remove(code);
+            // Whoever has the secret it had is perhaps the reason why it enrols.
+            if let Some(known) = self.by_code.write().get_mut(code) {
+                known.verifier = NOBODY;
+            }
         }
         right
     }

@@ -27,8 +27,8 @@ pub const FRAME_UNIT_LEN: usize = 1_024;
 pub const SURPLUS_PER_S_MAX: u32 = 5_000;
 /// How many seconds' worth of it may be used at once.
 pub const SURPLUS_BURST_S: u32 = 10;
-/// Bytes of packets that have come in part, of all connections together. Beyond: the connection that brings the next
-/// one is closed.
+/// Bytes of packets that have come in part, of all connections together; a quarter for those who have not said who they
+/// are. Beyond: the connection that brings the next one is closed.
 pub const INBOUND_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Size of the read buffer that all connections of a thread share, in bytes; no more is read from one socket at a time.
@@ -40,7 +40,8 @@ pub const FAIR_READ_LEN: usize = 4 * 1024;
 
 /// Connections open at once. Beyond: the newest is closed at once, counted.
 pub const CONNECTIONS_MAX: usize = 18_000;
-/// Connections open at once that have not shown who they are. Beyond: the newest is closed at once, counted.
+/// Connections open at once that have not shown who they are, a quarter of them from one address. Beyond: the newest is
+/// closed at once, counted.
 pub const STRANGERS_MAX: usize = 4_096;
 /// Largest pile number, and so the length of the table of piles. Beyond: CONNACK 3, counted.
 pub const PILE_NO_MAX: u32 = 1_000_000;
@@ -76,7 +77,8 @@ pub const STORM_TOLD_EVERY: Duration = Duration::from_secs(60);
 /// Wrong secrets for one pile from one address. Beyond: that pile is not listened to from there, for [`BAN_MIN`] at
 /// first and twice as long each time, CONNACK 5.
 pub const FAILURES_PER_PILE_MAX: u32 = 20;
-/// Wrong secrets from one address. Beyond: only piles that were right from there before are listened to.
+/// Wrong secrets from one address. Beyond: no pile that was guessed at from there is listened to,
+/// unless it was right from there before.
 pub const FAILURES_PER_ADDRESS_MAX: u32 = 1_000;
 /// Wrong secrets older than this are forgotten.
 pub const FAILURES_WINDOW: Duration = Duration::from_secs(600);
@@ -85,7 +87,11 @@ pub const BAN_MIN: Duration = Duration::from_secs(1);
 /// Longest ban. Beyond: the next one is no longer than this.
 pub const BAN_MAX: Duration = Duration::from_secs(900);
 
-/// TLS handshakes at once, a quarter of them from one address. Beyond: the next socket waits to be accepted, or is
+/// Longest ban of a pile that was right from that address before: guesses at its name from its own carrier's address
+/// must not keep it out for long. Beyond: the next one is no longer than this.
+pub const BAN_OF_GOOD_MAX: Duration = Duration::from_secs(60);
+
+/// TLS handshakes at once, a quarter of them from one address, a 64th once half are taken. Beyond: the next socket waits to be accepted, or is
 /// closed when it is its address that has too many.
 pub const HANDSHAKES_MAX: u32 = 4_096;
 /// From accept to the end of the handshake. Beyond: closed.
@@ -111,6 +117,11 @@ pub const ATTEMPTS_PER_CONNECTION_MAX: u32 = 20;
 pub const TOLD_PER_ADDRESS_BURST: u32 = 20;
 /// See [`TOLD_PER_ADDRESS_BURST`].
 pub const TOLD_PER_ADDRESS_PER_MIN: u32 = 2;
+/// Attempts of all together that are told to the audit trail per second, [`TOLD_BURST`] of them at once. Beyond: counted
+/// and logged only; clones, flapping and storms are told all the same.
+pub const TOLD_PER_S_MAX: u32 = 10;
+/// See [`TOLD_PER_S_MAX`].
+pub const TOLD_BURST: u32 = 1_000;
 /// Attempts that wait for the audit trail. Beyond: counted and logged only.
 pub const ATTEMPTS_QUEUE_LEN_MAX: usize = 1_024;
 

@@ -22,6 +22,8 @@ pub const CERTIFICATES: &str = "pilehub_gate_certificates_total";
 pub const CERTIFICATE_ENDS: &str = "pilehub_gate_certificate_not_after_seconds";
 /// CONNECTs that were refused without looking at the secret, because of wrong ones before.
 pub const NOT_LISTENED_TO: &str = "pilehub_gate_not_listened_to_total";
+/// Attempts that the audit trail was not told of, because there were so many.
+pub const UNTOLD: &str = "pilehub_gate_untold_total";
 /// Bans that began.
 pub const BANS: &str = "pilehub_gate_bans_total";
 /// Odd connections of piles, by `what`: `flapping`, `clone`.
@@ -67,6 +69,7 @@ pub fn describe() {
     describe_counter!(CERTIFICATES, Unit::Count, "certificate files read again, by outcome");
     describe_gauge!(CERTIFICATE_ENDS, Unit::Seconds, "when the gate's certificate ends, since 1970");
     describe_counter!(NOT_LISTENED_TO, Unit::Count, "CONNECTs refused without looking at the secret");
+    describe_counter!(UNTOLD, Unit::Count, "attempts the audit trail was not told of");
     describe_counter!(BANS, Unit::Count, "bans that began");
     describe_counter!(ODD, Unit::Count, "odd connections of piles, by kind");
     describe_counter!(THROTTLED, Unit::Count, "times a connection was not read for sending too much");

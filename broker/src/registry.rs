@@ -45,6 +45,8 @@ struct Lately {
     flaps: Bucket,
     /// When it was flagged as flapping.
     flagged: Option<Uptime>,
+    /// When it was told of as a clone.
+    cloned: Option<Uptime>,
     /// The last takeover by another address: when, and whose seat it took.
     moved: Option<(Uptime, SocketAddr)>,
 }
@@ -262,8 +264,9 @@ impl Lately {
         let before = self.moved.filter(|(at, _)| !now.passed(*at, CLONE_WINDOW));
         if let Some(from) = moved_from {
             self.moved = Some((now, from));
-            if before.is_some() {
-                self.moved = None;
+            let told = self.cloned.is_some_and(|at| !now.passed(at, FLAG_EVERY));
+            if before.is_some() && !told {
+                self.cloned = Some(now);
                 return Some(Odd::Clone { first: from, second: to });
             }
         }

@@ -93,28 +93,29 @@ impl Shared {
     }
 
     /// Notes that a connection holds so many bytes of a packet that came in part instead of `held`; whether there is
-    /// room for them.
-    pub(crate) fn may_hold(&self, held: &mut usize, bytes: usize) -> bool {
+    /// room for them. Strangers have a quarter of it.
+    pub(crate) fn may_hold(&self, held: &mut usize, bytes: usize, is_stranger: bool) -> bool {
         let before = std::mem::replace(held, bytes);
         if bytes <= before {
             self.inbound.fetch_sub(before - bytes, Ordering::Relaxed);
             return true;
         }
         let more = bytes - before;
-        self.inbound.fetch_add(more, Ordering::Relaxed).saturating_add(more) <= self.config.limits.inbound_bytes_max
+        let most = self.config.limits.inbound_bytes_max / if is_stranger { 4 } else { 1 };
+        self.inbound.fetch_add(more, Ordering::Relaxed).saturating_add(more) <= most
     }
 
     /// A certificate was refused.
     pub(crate) fn certificate_refused(&self, peer: SocketAddr, why: &'static str, now: Uptime) {
         if self.guard.is_worth_telling(peer.ip(), now) {
-            self.attempts.tell(Attempt::Certificate { peer, why });
+            self.attempts.tell(Attempt::Certificate { peer, why }, now);
         }
     }
 
     /// A connection is over.
     pub(crate) fn finish(&self, conn: &Conn, cause: DownCause) {
         self.registry.leave(conn, cause, &self.collector);
-        self.guard.leave(conn.peer.ip());
+        self.guard.leave(conn.peer.ip(), conn.is_stranger());
         metrics::counter!(names::CLOSED, "cause" => cause.as_str()).increment(1);
         if let Some(who) = conn.who() {
             tracing::info!(pile = %who.code, epoch = who.epoch, %cause, "pile disconnected");

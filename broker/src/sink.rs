@@ -128,7 +128,7 @@ pub enum DownCause {
     WriteTimeout,
     /// A frame of it could not be stored in time; it sends it again on its next connection.
     StoreTimeout,
-    /// Its certificate was revoked.
+    /// Its certificate was revoked, or its station closed to secrets.
     Revoked,
     /// Packets that have come in part took too much memory, and it brought the next one.
     Memory,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::shared::Shared;
+use crate::{shared::Shared, sink::DownCause};
 
 /// Time between two rounds; deadlines are met this much late at most.
 const ROUND: Duration = Duration::from_secs(1);
@@ -31,6 +31,11 @@ pub(crate) async fn sweep(shared: Arc<Shared>) {
             tracing::warn!("the sweeper was held up, it skips a round");
             continue;
         }
+        for pile_no in shared.identities.locked_out() {
+            if let Some(conn) = shared.registry.of(pile_no).filter(|conn| conn.cert.is_none()) {
+                conn.close(DownCause::Revoked);
+            }
+        }
         let unread = shared.flow.is_shut();
         shared.registry.for_each(|conn| {
             if let Some(cause) = conn.overdue(now, unread) {
@@ -39,7 +44,7 @@ pub(crate) async fn sweep(shared: Arc<Shared>) {
         });
     }
     while shared.registry.open() > 0 {
-        shared.registry.for_each(|conn| conn.close(crate::sink::DownCause::Shutdown));
+        shared.registry.for_each(|conn| conn.close(DownCause::Shutdown));
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -47,8 +47,8 @@ async fn guesses_at_many_piles_ban_their_address_but_not_the_piles_that_live_the
     for n in 0..30 {
         assert_eq!(guess(&hub, &format!("X{n}")).await, 4);
     }
-    assert_eq!(guess(&hub, "X99").await, 5);
-    assert_eq!(hub.dial().await.login("P2", &secret("P2")).await, 5, "never seen from here before");
+    assert_eq!(guess(&hub, "X9").await, 5, "guessed at before");
+    assert_eq!(hub.dial().await.login("P2", &secret("P2")).await, 0, "nobody guessed at it");
     live.ping().await;
     let mut back = hub.connect("P1").await;
     back.ping().await;
@@ -133,6 +133,47 @@ async fn sockets_of_one_address_are_bounded() {
     while hub.dial().await.stream.write_all(&encode(&Packet::PingReq)).await.is_err() {}
     let mut first = held.remove(0);
     first.ping().await;
+}
+
+#[tokio::test]
+async fn strangers_of_one_address_are_bounded_and_leave_room_for_those_who_say_who_they_are() {
+    let mut config = GateConfig { strangers_max: 40, ..GateConfig::default() };
+    config.limits.frames_surplus_per_s_max = 0;
+    let hub = Hub::with(config).await;
+    let mut known = Vec::new();
+    for no in 1..=9 {
+        known.push(hub.connect(&format!("P{no}")).await);
+    }
+    let mut silent = Vec::new();
+    for _ in 0..10 {
+        silent.push(hub.dial().await);
+    }
+    for _ in 0..100 {
+        hub.dial().await.closed().await;
+    }
+    let mut elsewhere = hub.plug_from([10, 0, 0, 2]);
+    assert_eq!(elsewhere.login("P1", &secret("P1")).await, 0, "another address has a share of its own");
+    drop(silent);
+    while hub.gate.connections() > 9 {
+        tokio::task::yield_now().await;
+    }
+    hub.connect("P2").await;
+}
+
+#[tokio::test]
+async fn whatever_a_pile_sends_counts_against_its_share() {
+    let hub = with(|limits| {
+        limits.frames_per_pile_per_s_max = 10;
+        limits.frames_surplus_per_s_max = 0;
+    })
+    .await;
+    let mut pinging = hub.connect("P1").await;
+    let began = tokio::time::Instant::now();
+    // A hundred at once are its own; each one more takes a tenth of a second.
+    for _ in 0..110 {
+        pinging.ping().await;
+    }
+    assert!(began.elapsed() >= Duration::from_millis(500), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

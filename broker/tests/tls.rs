@@ -211,6 +211,25 @@ async fn a_bad_certificate_gets_the_right_alert_is_audited_and_has_no_effect() {
 }
 
 #[tokio::test]
+async fn a_list_of_revoked_ones_that_disappears_makes_none_of_them_good_again() {
+    let fort = Fort::start().await;
+    let revoked = fort.issue("P1", good());
+    write(fort.dir.path(), "revoked.txt", &revoked.serial);
+    while fort.dial_with(Some(&revoked), &[&TLS12]).await.is_ok() {}
+    std::fs::remove_file(fort.dir.path().join("revoked.txt")).unwrap();
+    let fresh = fort.authority.issue_gate(&["localhost".to_owned()], good()).unwrap();
+    let serial = |charger: &Charger<TlsStream<TcpStream>>| {
+        charger.stream.get_ref().1.peer_certificates().unwrap()[0].as_ref().to_vec()
+    };
+    let first = serial(&fort.dial(None).await);
+    write(fort.dir.path(), "gate.key", &fresh.key_pem);
+    write(fort.dir.path(), "gate.pem", &fresh.cert_pem);
+    // When the new certificate is used, the files were looked at.
+    timeout(PATIENCE, async { while serial(&fort.dial(None).await) == first {} }).await.unwrap();
+    assert_eq!(fort.alert(&revoked, &TLS13).await, AlertDescription::CertificateRevoked);
+}
+
+#[tokio::test]
 async fn a_revoked_certificate_ends_its_live_connection_and_no_other() {
     let fort = Fort::start().await;
     let (one, two) = (fort.issue("P1", good()), fort.issue("P2", good()));

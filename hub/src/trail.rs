@@ -75,8 +75,9 @@ fn note(attempt: Attempt, clock: &dyn Clock) -> Option<Note> {
         Attempt::Clone { pile, first, second } => {
             let detail = json!({ "first": first.to_string(), "second": second.to_string() });
             let row = row(pile.as_str(), "CLONE".to_owned(), pile.to_string(), detail)?;
-            let text =
-                format!("two devices use this pile's identity, from {first} and from {second}; give it a new secret");
+            let text = format!(
+                "two devices use this pile's identity, from {first} and from {second}; enrol the pile anew, or close its station to secrets"
+            );
             Note::Alarm { pile, code: "PILE_CLONED", severity: Severity::High, text, row }
         }
         Attempt::Storm { connections } => {

@@ -237,7 +237,8 @@ async fn open_store(config: &Config, gate: &Gate) -> anyhow::Result<Arc<SqliteSt
     Ok(Arc::new(opened?))
 }
 
-/// Lets integrations in, served beside HTTP: one that reads much costs the hot thread nothing.
+/// Lets integrations in, served beside HTTP: one that reads much costs the hot thread nothing over plain TCP; over TLS it
+/// encrypts what is sent.
 async fn admit_readers(readers: &Readers, money: &dyn Money) -> anyhow::Result<()> {
     let piles = money.piles().await?;
     readers.insert_piles(piles.into_iter().map(|(pile, _)| (pile.pile_no, pile.pile_code, pile.station_id)));

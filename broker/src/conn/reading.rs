@@ -33,6 +33,8 @@ impl Conn {
         let mut state = self.state.lock();
         state.held = false;
         self.write(&mut state, now);
+        // What it sent meanwhile may wait to be read.
+        state.wake();
     }
 
     /// Takes packets, all or none; `false` while too much waits, and [`Reader::room`] says when to come again.

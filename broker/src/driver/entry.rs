@@ -41,10 +41,12 @@ impl Reading<'_> {
                 tracing::info!(pile = %code, epoch, peer = %self.conn.peer, resumed, ?by, "pile connected");
                 self.odd(&code, odd);
                 machine.admit(code);
+                self.shared.guard.known(self.conn.peer.ip());
                 self.conn.accept(session, self.now);
                 ControlFlow::Continue(())
             }
             Err(no_seat @ (NoSeat::Beyond | NoSeat::HeldDown)) => {
+                self.shared.guard.was_not_admitted();
                 tracing::warn!(pile = %code, pile_no = pile_no.0, ?no_seat, "a known pile is not let in");
                 ControlFlow::Break(Stop::Refuse(ConnectCode::ServerUnavailable))
             }
@@ -81,10 +83,12 @@ impl Reading<'_> {
             Ok(()) => {
                 tracing::info!(user = claim.username, peer = %conn.peer, "integration connected");
                 machine.admit_reader();
+                shared.guard.known(conn.peer.ip());
                 conn.accept(None, *now);
                 ControlFlow::Continue(())
             }
             Err(no_seat) => {
+                shared.guard.was_not_admitted();
                 tracing::warn!(user = claim.username, peer = %conn.peer, ?no_seat, "an integration is not let in");
                 refuse(ConnectCode::ServerUnavailable)
             }
@@ -95,7 +99,7 @@ impl Reading<'_> {
     /// and takes nobody's place among those who are let in.
     fn identify(&self, claim: &Claim<'_>) -> Result<Verified, ConnectCode> {
         let proof = match (&self.conn.cert, claim.password) {
-            (Some(cert), _) if cert.common_name == claim.code => Proof::Certificate,
+            (Some(cert), _) if cert.common_name == claim.code && !cert.is_denied() => Proof::Certificate,
             (Some(cert), _) => return Err(self.of_another(claim.code, cert)),
             (None, None) => return Err(ConnectCode::BadCredentials),
             (None, Some(_)) if !self.is_listened_to(claim.code) => return Err(ConnectCode::NotAuthorized),
@@ -128,11 +132,12 @@ impl Reading<'_> {
         })
     }
 
-    /// A good certificate that is not this pile's.
+    /// A certificate that was good at the handshake and is not this pile's, or was revoked since.
     fn of_another(&self, pile: &str, cert: &PileCert) -> ConnectCode {
         let (peer, cn, serial) = (self.conn.peer, &cert.common_name, &cert.serial);
-        tracing::warn!(target: "audit", %peer, pile, cn, %serial, "a certificate of another");
-        self.shared.certificate_refused(peer, "certificate_of_another", self.now);
+        let why = if cert.is_denied() { "certificate_revoked" } else { "certificate_of_another" };
+        tracing::warn!(target: "audit", %peer, pile, cn, %serial, why, "certificate refused");
+        self.shared.certificate_refused(peer, why, self.now);
         ConnectCode::NotAuthorized
     }
 
@@ -144,7 +149,7 @@ impl Reading<'_> {
                 if is_news {
                     let connections = self.shared.registry.open();
                     tracing::warn!(connections, "more come than are let in at once; they are told to come again");
-                    self.shared.attempts.tell(Attempt::Storm { connections });
+                    self.shared.attempts.tell(Attempt::Storm { connections }, self.now);
                 }
                 false
             }
@@ -172,7 +177,7 @@ impl Reading<'_> {
             let Ban { whole_address, guesses, lasts } = ban;
             tracing::warn!(target: "audit", %from, pile, whole_address, guesses, ?lasts, "banned");
             metrics::counter!(names::BANS).increment(1);
-            shared.attempts.tell(Attempt::Banned { from, pile, whole_address, guesses, lasts });
+            shared.attempts.tell(Attempt::Banned { from, pile, whole_address, guesses, lasts }, *now);
         }
     }
 
@@ -185,6 +190,6 @@ impl Reading<'_> {
         };
         metrics::counter!(names::ODD, "what" => label).increment(1);
         tracing::warn!(target: "audit", ?attempt, "odd");
-        self.shared.attempts.tell(attempt);
+        self.shared.attempts.tell(attempt, self.now);
     }
 }

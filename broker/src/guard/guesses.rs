@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    limits::{BAN_MAX, BAN_MIN, FAILURES_WINDOW},
+    limits::{BAN_MIN, FAILURES_WINDOW},
     uptime::Uptime,
 };
 
@@ -24,8 +24,9 @@ impl Guesses {
         self.banned && !now.passed(self.last, self.ban)
     }
 
-    /// One more wrong guess; the ban, if it is one too many. Each ban is twice as long as the one before.
-    pub(crate) fn wrong(&mut self, most: u32, now: Uptime) -> Option<Duration> {
+    /// One more wrong guess; the ban, if it is one too many. Each ban is twice as long as the one before, up to the
+    /// `longest`.
+    pub(crate) fn wrong(&mut self, most: u32, longest: Duration, now: Uptime) -> Option<Duration> {
         if self.is_stale(now) {
             *self = Self::default();
         }
@@ -34,7 +35,7 @@ impl Guesses {
         if most == 0 || self.count < most {
             return None;
         }
-        self.ban = self.ban.saturating_mul(2).clamp(BAN_MIN, BAN_MAX);
+        self.ban = self.ban.saturating_mul(2).clamp(BAN_MIN, longest);
         self.banned = true;
         Some(self.ban)
     }
@@ -53,6 +54,7 @@ impl Guesses {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::BAN_MAX;
 
     fn at(s: u64) -> Uptime {
         Uptime::from_millis(s * 1000)
@@ -61,10 +63,10 @@ mod tests {
     #[test]
     fn the_last_that_is_borne_bans_and_each_ban_is_twice_as_long() {
         let mut guesses = Guesses::default();
-        assert!((0..4).all(|_| guesses.wrong(5, at(0)).is_none()));
+        assert!((0..4).all(|_| guesses.wrong(5, BAN_MAX, at(0)).is_none()));
         let (mut now, mut bans) = (0, Vec::new());
         for _ in 0..12 {
-            let ban = guesses.wrong(5, at(now)).unwrap();
+            let ban = guesses.wrong(5, BAN_MAX, at(now)).unwrap();
             assert!(guesses.is_banned(at(now)) && guesses.is_banned(at(now + ban.as_secs() - 1)));
             now += ban.as_secs();
             assert!(!guesses.is_banned(at(now)));
@@ -76,8 +78,8 @@ mod tests {
     #[test]
     fn old_guesses_are_forgotten() {
         let mut guesses = Guesses::default();
-        assert!((0..4).all(|_| guesses.wrong(5, at(0)).is_none()));
-        assert_eq!(guesses.wrong(5, at(600)), None, "ten minutes later it is the first");
+        assert!((0..4).all(|_| guesses.wrong(5, BAN_MAX, at(0)).is_none()));
+        assert_eq!(guesses.wrong(5, BAN_MAX, at(600)), None, "ten minutes later it is the first");
         assert_eq!(guesses.count(), 1);
         assert!(guesses.is_stale(at(1_200)) && !guesses.is_stale(at(1_199)));
     }
@@ -85,6 +87,6 @@ mod tests {
     #[test]
     fn without_a_limit_nobody_is_banned() {
         let mut guesses = Guesses::default();
-        assert!((0..10_000).all(|_| guesses.wrong(0, at(0)).is_none()));
+        assert!((0..10_000).all(|_| guesses.wrong(0, BAN_MAX, at(0)).is_none()));
     }
 }

@@ -23,7 +23,10 @@ use self::{
 };
 use crate::{
     gate::GateLimits,
-    limits::{ADDRESSES_MAX, PAIRS_MAX, STORM_TOLD_EVERY, TOLD_PER_ADDRESS_BURST, TOLD_PER_ADDRESS_PER_MIN},
+    limits::{
+        ADDRESSES_MAX, BAN_MAX, BAN_OF_GOOD_MAX, PAIRS_MAX, STORM_TOLD_EVERY, TOLD_PER_ADDRESS_BURST,
+        TOLD_PER_ADDRESS_PER_MIN,
+    },
     uptime::Uptime,
 };
 
@@ -35,6 +38,8 @@ const TIDY_EVERY: Duration = Duration::from_secs(1);
 pub(crate) enum Crowded {
     /// Its address has too many.
     Sockets,
+    /// Too many from its address have not said who they are.
+    Strangers,
     /// Its address opens them too fast.
     Rate,
     /// Too many addresses at once.
@@ -47,6 +52,7 @@ impl Crowded {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Sockets => "address_sockets",
+            Self::Strangers => "address_strangers",
             Self::Rate => "address_rate",
             Self::Addresses => "addresses",
             Self::Handshakes => "address_handshakes",
@@ -83,6 +89,7 @@ struct Tables {
     addresses: HashMap<IpAddr, Address>,
     /// By the hash of pile code and address.
     pairs: HashMap<u64, Pair>,
+    handshakes: u32,
     admissions: Bucket,
     surplus: Bucket,
     storm_told: Option<Uptime>,
@@ -93,6 +100,8 @@ struct Tables {
 #[derive(Debug, Default)]
 struct Address {
     sockets: u32,
+    /// Those of them that have not shown who they are.
+    strangers: u32,
     handshakes: u32,
     connects: Bucket,
     /// What of it the audit trail was told.
@@ -113,8 +122,8 @@ impl Guard {
         Self { limits, hasher: RandomState::new(), tables: Mutex::default() }
     }
 
-    /// A socket came; [`Self::leave`] when it goes.
-    pub(crate) fn enter(&self, from: IpAddr, now: Uptime) -> Result<(), Crowded> {
+    /// A socket came; [`Self::leave`] when it goes. No address has more than `strangers_max` that are strangers.
+    pub(crate) fn enter(&self, from: IpAddr, strangers_max: u32, now: Uptime) -> Result<(), Crowded> {
         let limits = &self.limits;
         let mut tables = self.tables.lock();
         let address = tables.address(from, limits, now).ok_or(Crowded::Addresses)?;
@@ -124,45 +133,59 @@ impl Guard {
         if !address.connects.take(limits.connects_per_address(), now) {
             return Err(Crowded::Rate);
         }
+        if address.strangers >= strangers_max {
+            return Err(Crowded::Strangers);
+        }
         address.sockets = address.sockets.saturating_add(1);
+        address.strangers = address.strangers.saturating_add(1);
         Ok(())
     }
 
-    /// A socket that had entered is gone.
-    pub(crate) fn leave(&self, from: IpAddr) {
+    /// A socket that had entered has shown who it is.
+    pub(crate) fn known(&self, from: IpAddr) {
+        if let Some(address) = self.tables.lock().addresses.get_mut(&origin(from)) {
+            address.strangers = address.strangers.saturating_sub(1);
+        }
+    }
+
+    /// A socket that had entered is gone; whether it was a stranger to the end.
+    pub(crate) fn leave(&self, from: IpAddr, was_stranger: bool) {
         if let Some(address) = self.tables.lock().addresses.get_mut(&origin(from)) {
             address.sockets = address.sockets.saturating_sub(1);
+            address.strangers = address.strangers.saturating_sub(u32::from(was_stranger));
         }
     }
 
     /// A handshake begins; [`Self::shaken`] when it is over.
     pub(crate) fn shakes(&self, from: IpAddr, now: Uptime) -> Result<(), Crowded> {
         let mut tables = self.tables.lock();
+        let most = self.limits.handshakes_per_address_max(tables.handshakes);
         let address = tables.address(from, &self.limits, now).ok_or(Crowded::Addresses)?;
-        if address.handshakes >= self.limits.handshakes_per_address_max() {
+        if address.handshakes >= most {
             return Err(Crowded::Handshakes);
         }
         address.handshakes = address.handshakes.saturating_add(1);
+        tables.handshakes = tables.handshakes.saturating_add(1);
         Ok(())
     }
 
     /// See [`Self::shakes`].
     pub(crate) fn shaken(&self, from: IpAddr) {
-        if let Some(address) = self.tables.lock().addresses.get_mut(&origin(from)) {
+        let mut tables = self.tables.lock();
+        tables.handshakes = tables.handshakes.saturating_sub(1);
+        if let Some(address) = tables.addresses.get_mut(&origin(from)) {
             address.handshakes = address.handshakes.saturating_sub(1);
         }
     }
 
-    /// Whether a claim is looked at at all: not from a banned address, unless the pile was right from there before,
-    /// and not for a pile that was guessed at too often from there.
+    /// Whether a claim is looked at at all: not for a pile that was guessed at too often from there, and when the
+    /// address is banned, for none that was guessed at from there without ever being right. So guesses at some piles
+    /// keep out no other pile behind the same address.
     pub(crate) fn may_try(&self, code: &str, from: IpAddr, now: Uptime) -> bool {
         let tables = self.tables.lock();
-        let pair = tables.pairs.get(&self.key(code, from));
-        if pair.is_some_and(|pair| pair.guesses.is_banned(now)) {
-            return false;
-        }
-        let address = tables.addresses.get(&origin(from));
-        pair.is_some_and(|pair| pair.good) || !address.is_some_and(|address| address.guesses.is_banned(now))
+        let Some(pair) = tables.pairs.get(&self.key(code, from)) else { return true };
+        let is_banned = || tables.addresses.get(&origin(from)).is_some_and(|address| address.guesses.is_banned(now));
+        !pair.guesses.is_banned(now) && (pair.good || !is_banned())
     }
 
     /// A claim was wrong; the ban that begins with it.
@@ -170,11 +193,13 @@ impl Guard {
         let key = self.key(code, from);
         let mut tables = self.tables.lock();
         let of_pair = tables.pair(key, now).and_then(|pair| {
-            let lasts = pair.guesses.wrong(self.limits.failures_per_pile_max, now)?;
+            // The pile itself lives there: it is not kept out for long.
+            let longest = if pair.good { BAN_OF_GOOD_MAX } else { BAN_MAX };
+            let lasts = pair.guesses.wrong(self.limits.failures_per_pile_max, longest, now)?;
             Some(Ban { whole_address: false, guesses: pair.guesses.count(), lasts })
         });
-        let address = tables.address(from, &self.limits, now)?;
-        let of_address = address.guesses.wrong(self.limits.failures_per_address_max, now).map(|lasts| Ban {
+        let Some(address) = tables.address(from, &self.limits, now) else { return of_pair };
+        let of_address = address.guesses.wrong(self.limits.failures_per_address_max, BAN_MAX, now).map(|lasts| Ban {
             whole_address: true,
             guesses: address.guesses.count(),
             lasts,
@@ -249,7 +274,11 @@ impl Tables {
         if self.pairs.len() >= PAIRS_MAX && !self.pairs.contains_key(&key) {
             if now.passed(self.pairs_tidied, TIDY_EVERY) {
                 self.pairs_tidied = now;
-                self.pairs.retain(|_, pair| !pair.guesses.is_stale(now));
+                self.pairs.retain(|_, pair| pair.good || !pair.guesses.is_stale(now));
+                if self.pairs.len() >= PAIRS_MAX {
+                    // Guesses from everywhere: what is known of honest piles is worth more.
+                    self.pairs.retain(|_, pair| pair.good);
+                }
             }
             if self.pairs.len() >= PAIRS_MAX {
                 return None;
@@ -266,6 +295,10 @@ impl Tables {
                 let idle = address.sockets == 0 && address.handshakes == 0;
                 !(idle && address.guesses.is_stale(now) && address.connects.is_full(rate, now))
             });
+            if self.addresses.len() >= ADDRESSES_MAX {
+                // Guesses from everywhere: those who have a socket are worth more than the memory of those who had.
+                self.addresses.retain(|_, address| address.sockets > 0 || address.handshakes > 0);
+            }
         }
     }
 }
@@ -302,22 +335,22 @@ mod tests {
     #[test]
     fn sockets_of_one_address_are_bounded_and_the_others_do_not_care() {
         let guard = guard(|limits| limits.sockets_per_address_max = 2);
-        assert_eq!((guard.enter(HERE, at(0)), guard.enter(HERE, at(0))), (Ok(()), Ok(())));
-        assert_eq!(guard.enter(HERE, at(0)), Err(Crowded::Sockets));
-        assert_eq!(guard.enter(THERE, at(0)), Ok(()));
-        guard.leave(HERE);
-        assert_eq!(guard.enter(HERE, at(0)), Ok(()));
+        assert_eq!((guard.enter(HERE, 9, at(0)), guard.enter(HERE, 9, at(0))), (Ok(()), Ok(())));
+        assert_eq!(guard.enter(HERE, 9, at(0)), Err(Crowded::Sockets));
+        assert_eq!(guard.enter(THERE, 9, at(0)), Ok(()));
+        guard.leave(HERE, true);
+        assert_eq!(guard.enter(HERE, 9, at(0)), Ok(()));
     }
 
     #[test]
     fn sockets_opened_too_fast_are_turned_away_until_time_has_passed() {
         let guard = guard(|limits| limits.connects_per_address_per_min_max = 60);
         for _ in 0..60 {
-            assert_eq!(guard.enter(HERE, at(0)), Ok(()));
-            guard.leave(HERE);
+            assert_eq!(guard.enter(HERE, 9, at(0)), Ok(()));
+            guard.leave(HERE, true);
         }
-        assert_eq!(guard.enter(HERE, at(0)), Err(Crowded::Rate));
-        assert_eq!(guard.enter(HERE, at(1_001)), Ok(()));
+        assert_eq!(guard.enter(HERE, 9, at(0)), Err(Crowded::Rate));
+        assert_eq!(guard.enter(HERE, 9, at(1_001)), Ok(()));
     }
 
     #[test]
@@ -340,8 +373,11 @@ mod tests {
         guard.right("GOOD", HERE, at(0));
         let ban = (0..10).map(|n| guard.wrong(&format!("P{n}"), HERE, at(0))).last().flatten();
         assert!(ban.is_some_and(|ban| ban.whole_address));
-        assert!(!guard.may_try("P99", HERE, at(0)));
-        assert!(guard.may_try("GOOD", HERE, at(0)), "a carrier's address is many piles'");
+        assert!(!guard.may_try("P9", HERE, at(0)));
+        assert!(
+            guard.may_try("GOOD", HERE, at(0)) && guard.may_try("P99", HERE, at(0)),
+            "a carrier's address is many piles'"
+        );
         assert!(guard.may_try("P99", THERE, at(0)));
     }
 

@@ -35,8 +35,10 @@ impl GateLimits {
         (per_s > 0).then(|| Rate::per_second(per_s, per_s.saturating_mul(SURPLUS_BURST_S)))
     }
 
-    /// A quarter of all: one address cannot keep the others out.
-    pub(super) fn handshakes_per_address_max(&self) -> u32 {
-        (self.handshakes_max / 4).max(1)
+    /// A quarter of all, so that one address cannot keep the others out; far less once half of them are taken, so that
+    /// a few addresses cannot either.
+    pub(super) fn handshakes_per_address_max(&self, taken: u32) -> u32 {
+        let share = if taken >= self.handshakes_max / 2 { 64 } else { 4 };
+        (self.handshakes_max / share).max(1)
     }
 }

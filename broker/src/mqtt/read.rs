@@ -68,6 +68,16 @@ pub(crate) struct Publish<'a> {
 }
 
 impl<'a> Packet<'a> {
+    /// How much work it makes: one, and one for each filter.
+    pub(crate) fn units(&self) -> u32 {
+        let filters = match self {
+            Self::Subscribe { filters, .. } => filters.len(),
+            Self::Unsubscribe { filters, .. } => filters.len(),
+            Self::Connect(_) | Self::Publish(_) | Self::PubAck(_) | Self::PingReq | Self::Disconnect => 0,
+        };
+        u32::try_from(filters).unwrap_or(u32::MAX).saturating_add(1)
+    }
+
     /// Reads one packet.
     pub(crate) fn read(raw: Raw<'a>) -> Result<Self, Malformed> {
         let flags = raw.first & 0x0f;

@@ -62,7 +62,7 @@ fn take_in(gate: &Gate, tls: &Tls, hot: &Handle, socket: TcpStream, peer: Socket
         return;
     }
     if let Err(crowded) = shared.guard.shakes(peer.ip(), shared.stopwatch.now()) {
-        shared.guard.leave(peer.ip());
+        shared.guard.leave(peer.ip(), true);
         return turn_away(peer, crowded.as_str());
     }
     let (gate, tls, hot) = (gate.clone(), tls.clone(), hot.clone());
@@ -82,12 +82,12 @@ fn take_in(gate: &Gate, tls: &Tls, hot: &Handle, socket: TcpStream, peer: Socket
                 why
             }
             Ok(Ok(stream)) => {
-                hand_over(&gate, &hot, stream, peer);
+                hand_over(&gate, &tls, &hot, stream, peer);
                 DONE
             }
         };
         if outcome != DONE {
-            gate.shared().guard.leave(peer.ip());
+            gate.shared().guard.leave(peer.ip(), true);
         }
         metrics::counter!(names::HANDSHAKES, "outcome" => outcome).increment(1);
     });
@@ -99,10 +99,11 @@ async fn shake(tls: &Tls, socket: TcpStream) -> std::io::Result<TlsStream<Hop>> 
 }
 
 /// Lets the conversation begin on the hot thread.
-fn hand_over(gate: &Gate, hot: &Handle, mut stream: TlsStream<Hop>, peer: SocketAddr) {
+fn hand_over(gate: &Gate, tls: &Tls, hot: &Handle, mut stream: TlsStream<Hop>, peer: SocketAddr) {
     let cert = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).map(|cert| PileCert::read(cert));
     // The verifier has read it; should it not be readable, it is nobody's.
-    let cert = cert.map(|cert| Box::new(cert.unwrap_or_else(PileCert::nobody)));
+    let cert =
+        cert.map(|cert| Box::new(PileCert { denied: Some(tls.denied()), ..cert.unwrap_or_else(PileCert::nobody) }));
     let moved = stream.get_mut().0.leave();
     let gate = gate.clone();
     hot.spawn(async move {
@@ -110,7 +111,7 @@ fn hand_over(gate: &Gate, hot: &Handle, mut stream: TlsStream<Hop>, peer: Socket
             Ok(()) => gate.enter(stream, peer, None, cert),
             Err(error) => {
                 tracing::debug!(%peer, %error, "a connection ended after its handshake");
-                gate.shared().guard.leave(peer.ip());
+                gate.shared().guard.leave(peer.ip(), true);
             }
         }
     });
@@ -125,11 +126,11 @@ async fn watch(gate: Gate, tls: Tls) {
         looks.tick().await;
         let looking = tls.clone();
         let Ok(found) = tokio::task::spawn_blocking(move || looking.look()).await else { continue };
-        tell(&gate, &tls, found);
+        tell(&gate, found);
     }
 }
 
-fn tell(gate: &Gate, tls: &Tls, found: Found) {
+fn tell(gate: &Gate, found: Found) {
     match found.certificate {
         None => {}
         Some(Ok(ends)) => {
@@ -146,9 +147,8 @@ fn tell(gate: &Gate, tls: &Tls, found: Found) {
         None => {}
         Some(Ok(len)) => {
             tracing::info!(len, "the list of revoked certificates was read again");
-            let denied = tls.denied();
             gate.shared().registry.for_each(|conn| {
-                if conn.cert.as_ref().is_some_and(|cert| denied.contains(&cert.serial)) {
+                if conn.cert.as_ref().is_some_and(|cert| cert.is_denied()) {
                     conn.close(DownCause::Revoked);
                 }
             });

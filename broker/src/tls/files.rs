@@ -119,12 +119,13 @@ impl TlsFiles {
         Ok((Arc::new(config), ends))
     }
 
-    /// The revoked serial numbers; none when there is no such file yet.
-    pub(crate) fn read_revoked(&self) -> Result<HashSet<Serial>, TlsError> {
+    /// The revoked serial numbers; none when there is no such file, if that `may` be: a list that disappears must not
+    /// make anybody good again.
+    pub(crate) fn read_revoked(&self, may_be_missing: bool) -> Result<HashSet<Serial>, TlsError> {
         let Some(path) = &self.revoked else { return Ok(HashSet::new()) };
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashSet::new()),
+            Err(error) if may_be_missing && error.kind() == io::ErrorKind::NotFound => return Ok(HashSet::new()),
             Err(cause) => return Err(TlsError::Unreadable { path: path.clone(), cause }),
         };
         let serials = read_revoked(&text).map_err(|line| TlsError::NotSerial { path: path.clone(), line })?;

@@ -1,7 +1,7 @@
 //! The certificates in use. They are read again when a file changes; connections that exist stay as they are, except
 //! those whose certificate was revoked.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
@@ -9,7 +9,6 @@ use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 use super::{
     TlsFiles,
     files::{Denied, Stamp, TlsError},
-    name::Serial,
 };
 
 /// See the module. Clones are the same.
@@ -42,7 +41,7 @@ impl Tls {
     /// [`TlsError`], which names the file.
     pub fn open(files: TlsFiles) -> Result<Self, TlsError> {
         let seen = (files.stamps(), files.revoked_stamp());
-        let denied = Denied::new(RwLock::new(files.read_revoked()?));
+        let denied = Denied::new(RwLock::new(files.read_revoked(true)?));
         let config = files.read(&denied)?;
         Ok(Self(Arc::new(Inner { files, config: RwLock::new(config), denied, seen: Mutex::new(seen) })))
     }
@@ -67,7 +66,8 @@ impl Tls {
         let (stamps, revoked_stamp) = (files.stamps(), files.revoked_stamp());
         if seen.1 != revoked_stamp {
             seen.1 = revoked_stamp;
-            found.revoked = Some(files.read_revoked().map(|serials| {
+            let may_be_missing = denied.read().is_empty();
+            found.revoked = Some(files.read_revoked(may_be_missing).map(|serials| {
                 let len = serials.len();
                 *denied.write() = serials;
                 len
@@ -83,8 +83,8 @@ impl Tls {
         found
     }
 
-    /// The revoked serial numbers.
-    pub(crate) fn denied(&self) -> HashSet<Serial> {
-        self.0.denied.read().clone()
+    /// The revoked serial numbers, as they are at any time.
+    pub(crate) fn denied(&self) -> Denied {
+        Denied::clone(&self.0.denied)
     }
 }

@@ -2,12 +2,16 @@
 
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::files::Denied;
+
 /// A verified certificate, as far as the gate remembers it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct PileCert {
     /// CN of the subject: the pile's code [CONTRACT 1].
     pub(crate) common_name: String,
     pub(crate) serial: Serial,
+    /// What was revoked meanwhile: a handshake may be drawn out.
+    pub(crate) denied: Option<Denied>,
 }
 
 /// A certificate's serial number: its bytes without leading zeros, so that every way to write it is the same one.
@@ -44,7 +48,12 @@ impl std::fmt::Display for Serial {
 impl PileCert {
     /// A certificate that opens nothing.
     pub(crate) fn nobody() -> Self {
-        Self { common_name: String::new(), serial: Serial::new(&[]) }
+        Self { common_name: String::new(), serial: Serial::new(&[]), denied: None }
+    }
+
+    /// Whether it was revoked since it was looked at.
+    pub(crate) fn is_denied(&self) -> bool {
+        self.denied.as_ref().is_some_and(|denied| denied.read().contains(&self.serial))
     }
 
     /// Reads a certificate; `None` when it cannot be read.
@@ -54,7 +63,7 @@ impl PileCert {
         let common_name = names.next().and_then(|name| name.as_str().ok()).unwrap_or_default().to_owned();
         // With two names nobody could say which one is meant.
         let common_name = if names.next().is_some() { String::new() } else { common_name };
-        Some(Self { common_name, serial: Serial::new(cert.raw_serial()) })
+        Some(Self { common_name, serial: Serial::new(cert.raw_serial()), denied: None })
     }
 }
 
