@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use domain::{ConnectorId, OrderNo, PileCode, Timestamp};
 use parking_lot::Mutex;
 use store::{
-    money::{Alarm, AlarmState, Commit, CommitOutcome, Severity, Write},
+    money::{Alarm, AlarmState, Commit, Severity, Write},
     registry::AuditRow,
 };
 
-use crate::handle::Handle;
+use crate::{api::Refusal, handle::Handle};
 
 /// Codes of the hub's own alarms.
 pub(crate) mod code {
@@ -92,8 +92,10 @@ impl AlarmBook {
 }
 
 impl Handle {
-    /// Raises an alarm about a pile that those around the actors noticed, with its row in the audit trail. One that
-    /// cannot be stored is counted and logged by whoever noticed.
+    /// Raises an alarm about a pile that those around the actors noticed, with its row in the audit trail.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the store is away; nothing is raised then.
     pub async fn raise_alarm(
         &self,
         pile: &PileCode,
@@ -101,15 +103,17 @@ impl Handle {
         severity: Severity,
         text: String,
         audit: AuditRow,
-    ) -> CommitOutcome {
+    ) -> Result<(), Refusal> {
         let about = About { pile, connector: ConnectorId::PILE, code, severity, order_no: None, text };
         let alarm = self.core.alarms.raise(&about, audit.at);
-        let writes = vec![Write::Alarm(Box::new(alarm.clone())), Write::Audit(Box::new(audit))];
-        let outcome = self.core.ports.money.commit(Commit { writes }).await;
-        if outcome == CommitOutcome::Applied {
-            self.core.alarms.note(&alarm);
-        }
-        outcome
+        self.keep_alarm(&alarm, vec![Write::Alarm(Box::new(alarm.clone())), Write::Audit(Box::new(audit))]).await
+    }
+
+    /// Commits what goes with an alarm as it is to be, itself among it, and only then notes it.
+    pub(crate) async fn keep_alarm(&self, alarm: &Alarm, writes: Vec<Write>) -> Result<(), Refusal> {
+        self.commit(Commit { writes }).await?;
+        self.core.alarms.note(alarm);
+        Ok(())
     }
 }
 

@@ -364,8 +364,7 @@ impl Handle {
         alarm.state = AlarmState::Acked;
         alarm.updated_at = self.core.now();
         let writes = vec![Write::Alarm(Box::new(alarm.clone())), Write::Audit(Box::new(audit))];
-        self.commit(Commit { writes }).await?;
-        self.core.alarms.note(&alarm);
+        self.keep_alarm(&alarm, writes).await?;
         Ok(alarm)
     }
 

@@ -1,7 +1,7 @@
 //! What the actors' side has to do with changes of piles' secrets: the alarm that one was never used.
 
 use domain::{ConnectorId, PileCode};
-use store::money::{Commit, Severity, Write};
+use store::money::{Severity, Write};
 
 use crate::{
     alarms::{About, code},
@@ -26,18 +26,15 @@ impl Handle {
         let alarm = self.core.alarms.raise(&about, self.core.now());
         let mut writes = with;
         writes.push(Write::Alarm(Box::new(alarm.clone())));
-        self.commit(Commit { writes }).await?;
-        self.core.alarms.note(&alarm);
-        Ok(())
+        self.keep_alarm(&alarm, writes).await
     }
 
     /// A change of a secret came to its good end: an earlier one that did not is no longer of concern.
     pub async fn secret_taken(&self, pile: &PileCode) {
         let cleared = self.core.alarms.clear(pile, ConnectorId::PILE, code::SECRET_NOT_TAKEN, self.core.now());
         let Some(alarm) = cleared else { return };
-        match self.commit(Commit { writes: vec![Write::Alarm(Box::new(alarm.clone()))] }).await {
-            Ok(()) => self.core.alarms.note(&alarm),
-            Err(error) => tracing::debug!(pile = %pile, %error, "an alarm stays open"),
+        if let Err(error) = self.keep_alarm(&alarm, vec![Write::Alarm(Box::new(alarm.clone()))]).await {
+            tracing::debug!(pile = %pile, %error, "an alarm stays open");
         }
     }
 }

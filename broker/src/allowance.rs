@@ -55,11 +55,9 @@ mod tests {
     }
 
     fn guard(own: u32, surplus: u32) -> Guard {
-        Guard::new(GateLimits {
-            frames_per_pile_per_s_max: own,
-            frames_surplus_per_s_max: surplus,
-            ..GateLimits::default()
-        })
+        let limits =
+            GateLimits { frames_per_pile_per_s_max: own, frames_surplus_per_s_max: surplus, ..GateLimits::default() };
+        Guard::new(limits, 4_096)
     }
 
     #[test]

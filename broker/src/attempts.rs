@@ -1,5 +1,5 @@
-//! What strangers and piles tried and must not do, for whoever keeps the audit trail and raises alarms. The counter
-//! and the log have all of it; here a pile that does nothing else is cut short.
+//! What strangers and piles tried and must not do, for whoever keeps the audit trail and raises alarms. The counters
+//! have all of it; here whoever does nothing else is cut short.
 
 use std::{
     net::{IpAddr, SocketAddr},

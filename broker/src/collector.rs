@@ -73,10 +73,8 @@ impl Collector {
         }
         batches.append(&mut filling.sealed);
     }
-}
 
-impl Collector {
-    /// A batch with nothing in it, to see whether the router carries it.
+    /// The same, and a batch with nothing in it if there is none, to see whether the router carries it.
     pub(crate) fn canary(&self, batches: &mut VecDeque<Batch>) {
         let mut filling = self.filling.lock();
         filling.seal();

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// Pause after an accept that failed for want of file descriptors or memory.
-pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What an operator may set. The defaults are those of [`limits`].
 #[derive(Debug, Clone)]
@@ -177,14 +177,28 @@ impl Gate {
 
     /// Accepts connections on plain TCP until [`Self::stop`].
     pub async fn listen(&self, listener: TcpListener) {
+        self.accept_each(&listener, || std::future::ready(()), |socket, peer, ()| self.accept(socket, peer)).await;
+    }
+
+    /// Hands each socket to `take` until [`Self::stop`], with what `ready` waited for before it was accepted.
+    pub(crate) async fn accept_each<T, F: Future<Output = T>>(
+        &self,
+        listener: &TcpListener,
+        mut ready: impl FnMut() -> F,
+        mut take: impl FnMut(TcpStream, SocketAddr, T),
+    ) {
         let mut stopping = self.shared.stopping.subscribe();
         while !*stopping.borrow_and_update() {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+            let next = async {
+                let ready = ready().await;
+                (ready, listener.accept().await)
+            };
+            let (ready, accepted) = tokio::select! {
+                next = next => next,
                 _ = stopping.changed() => break,
             };
             match accepted {
-                Ok((socket, peer)) => self.accept(socket, peer),
+                Ok((socket, peer)) => take(socket, peer, ready),
                 Err(error) if is_of_one_connection(&error) => {
                     tracing::debug!(%error, "a connection ended while accepted")
                 }
@@ -240,8 +254,7 @@ impl Gate {
     /// A socket came; whether its address may have one more.
     pub(crate) fn lets_come(&self, peer: SocketAddr) -> bool {
         metrics::counter!(names::ACCEPTED).increment(1);
-        let strangers_max = u32::try_from(self.shared.config.strangers_max / 4).unwrap_or(u32::MAX).max(1);
-        let came = self.shared.guard.enter(peer.ip(), strangers_max, self.shared.stopwatch.now());
+        let came = self.shared.guard.enter(peer.ip(), self.shared.stopwatch.now());
         if let Err(crowded) = came {
             turn_away(peer, crowded.as_str());
         }
@@ -279,7 +292,7 @@ pub(crate) fn turn_away(peer: SocketAddr, limit: &'static str) {
 }
 
 /// Errors of accept(2) that concern the one connection and not the listener.
-pub(crate) fn is_of_one_connection(error: &io::Error) -> bool {
+fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted

@@ -110,7 +110,7 @@ pub const WRITE_WITHIN: Duration = Duration::from_secs(10);
 /// How long a frame may wait for its PUBACK. Beyond: closed, the charger sends it again on its next connection.
 pub const STORE_WITHIN: Duration = Duration::from_secs(30);
 
-/// Forbidden attempts of one connection that are told to the audit trail. Beyond: counted and logged only.
+/// Forbidden attempts of one connection that are logged and told to the audit trail. Beyond: counted only.
 pub const ATTEMPTS_PER_CONNECTION_MAX: u32 = 20;
 /// Refused certificates of one address that are told to the audit trail at once, and per minute. Beyond: counted and
 /// logged only.

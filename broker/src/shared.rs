@@ -72,7 +72,7 @@ impl Shared {
             clock,
             stopwatch: Stopwatch::start(),
             registry: Registry::default(),
-            guard: Guard::new(config.limits),
+            guard: Guard::new(config.limits, config.strangers_max),
             inbound: AtomicUsize::new(0),
             config,
             collector: Collector::new(),

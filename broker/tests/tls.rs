@@ -130,6 +130,11 @@ fn client(ca_pem: &str, cert: Option<&Issued>, versions: &[&'static SupportedPro
     }
 }
 
+/// The certificate that the gate showed.
+fn shown(charger: &Charger<TlsStream<TcpStream>>) -> Vec<u8> {
+    charger.stream.get_ref().1.peer_certificates().unwrap()[0].as_ref().to_vec()
+}
+
 /// A CONNECT without username and password.
 fn nameless(client_id: &str) -> rumqttc::mqttbytes::v4::Connect {
     let mut connect = rumqttc::mqttbytes::v4::Connect::new(client_id);
@@ -218,14 +223,11 @@ async fn a_list_of_revoked_ones_that_disappears_makes_none_of_them_good_again() 
     while fort.dial_with(Some(&revoked), &[&TLS12]).await.is_ok() {}
     std::fs::remove_file(fort.dir.path().join("revoked.txt")).unwrap();
     let fresh = fort.authority.issue_gate(&["localhost".to_owned()], good()).unwrap();
-    let serial = |charger: &Charger<TlsStream<TcpStream>>| {
-        charger.stream.get_ref().1.peer_certificates().unwrap()[0].as_ref().to_vec()
-    };
-    let first = serial(&fort.dial(None).await);
+    let first = shown(&fort.dial(None).await);
     write(fort.dir.path(), "gate.key", &fresh.key_pem);
     write(fort.dir.path(), "gate.pem", &fresh.cert_pem);
     // When the new certificate is used, the files were looked at.
-    timeout(PATIENCE, async { while serial(&fort.dial(None).await) == first {} }).await.unwrap();
+    timeout(PATIENCE, async { while shown(&fort.dial(None).await) == first {} }).await.unwrap();
     assert_eq!(fort.alert(&revoked, &TLS13).await, AlertDescription::CertificateRevoked);
 }
 
@@ -246,18 +248,15 @@ async fn a_new_certificate_is_used_without_ending_a_session_and_a_broken_one_cha
     let fort = Fort::start().await;
     let mut old = fort.dial(None).await;
     assert_eq!(old.login("P1", &secret("P1")).await, 0);
-    let serial = |charger: &Charger<TlsStream<TcpStream>>| {
-        charger.stream.get_ref().1.peer_certificates().unwrap()[0].as_ref().to_vec()
-    };
-    let first = serial(&old);
+    let first = shown(&old);
     write(fort.dir.path(), "gate.pem", "no certificate at all");
     let fresh = fort.authority.issue_gate(&["localhost".to_owned()], good()).unwrap();
     for _ in 0..20 {
-        assert_eq!(serial(&fort.dial(None).await), first);
+        assert_eq!(shown(&fort.dial(None).await), first);
     }
     write(fort.dir.path(), "gate.key", &fresh.key_pem);
     write(fort.dir.path(), "gate.pem", &fresh.cert_pem);
-    let changed = async { while serial(&fort.dial(None).await) == first {} };
+    let changed = async { while shown(&fort.dial(None).await) == first {} };
     timeout(PATIENCE, changed).await.expect("the new certificate is not used");
     old.ping().await;
     assert!(fort.hub.store.told().iter().all(|told| !matches!(told, Told::Down { pile_no: 1, .. })));

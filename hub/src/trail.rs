@@ -24,17 +24,20 @@ pub(crate) async fn keep(
 ) {
     while let Some(attempt) = attempts.recv().await {
         let Some(note) = note(attempt, clock.as_ref()) else { continue };
-        let outcome = match note {
-            Note::Row(row) => money.commit(Commit { writes: vec![Write::Audit(Box::new(row))] }).await,
+        let lost = match note {
+            Note::Row(row) => match money.commit(Commit { writes: vec![Write::Audit(Box::new(row))] }).await {
+                CommitOutcome::Applied => None,
+                lost @ (CommitOutcome::Conflict(_) | CommitOutcome::Unavailable(_) | CommitOutcome::Unknown(_)) => {
+                    Some(format!("{lost:?}"))
+                }
+            },
             Note::Alarm { pile, code, severity, text, row } => {
-                actors.raise_alarm(&pile, code, severity, text, row).await
+                let raised = actors.raise_alarm(&pile, code, severity, text, row).await;
+                raised.err().map(|refusal| refusal.to_string())
             }
         };
-        match outcome {
-            CommitOutcome::Applied => {}
-            lost @ (CommitOutcome::Conflict(_) | CommitOutcome::Unavailable(_) | CommitOutcome::Unknown(_)) => {
-                tracing::warn!(?lost, "an audit row could not be written");
-            }
+        if let Some(why) = lost {
+            tracing::warn!(why, "an audit row could not be written");
         }
     }
 }

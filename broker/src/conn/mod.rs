@@ -280,15 +280,16 @@ impl Conn {
         if let Some(since) = state.refused {
             return now.passed(since, LINGER).then_some(DownCause::Refused);
         }
-        if let Some(reader) = self.reader.get() {
-            return self.reader_overdue(&state, reader, now, unread);
-        }
-        let Some(who) = self.who.get() else {
+        if self.is_stranger() {
             return (!unread && now.passed(self.since, CONNECT_WITHIN)).then_some(DownCause::ConnectTimeout);
-        };
+        }
         if unread || state.full || self.resting.load(Ordering::Relaxed) {
             self.heard(now);
         }
+        if let Some(reader) = self.reader.get() {
+            return self.reader_overdue(&state, reader, now);
+        }
+        let who = self.who.get()?;
         self.release(&mut state, now);
         self.write(&mut state, now);
         let heard = self.last_heard();

@@ -60,16 +60,7 @@ impl Conn {
     }
 
     /// See [`Self::overdue`].
-    pub(super) fn reader_overdue(
-        &self,
-        state: &State,
-        reader: &Reader,
-        now: Uptime,
-        unread: bool,
-    ) -> Option<DownCause> {
-        if unread || state.full {
-            self.heard(now);
-        }
+    pub(super) fn reader_overdue(&self, state: &State, reader: &Reader, now: Uptime) -> Option<DownCause> {
         if state.stuck.is_some_and(|since| now.passed(since, WRITE_WITHIN)) {
             Some(DownCause::Lagging)
         } else if now.passed(self.last_heard(), reader.silence_max) {

@@ -80,6 +80,8 @@ pub(crate) struct Ban {
 #[derive(Debug)]
 pub(crate) struct Guard {
     limits: GateLimits,
+    /// How many of one address may be strangers: a quarter of all, so that one cannot keep the others out.
+    strangers_per_address_max: u32,
     hasher: RandomState,
     tables: Mutex<Tables>,
 }
@@ -89,7 +91,6 @@ struct Tables {
     addresses: HashMap<IpAddr, Address>,
     /// By the hash of pile code and address.
     pairs: HashMap<u64, Pair>,
-    handshakes: u32,
     admissions: Bucket,
     surplus: Bucket,
     storm_told: Option<Uptime>,
@@ -118,12 +119,13 @@ struct Pair {
 }
 
 impl Guard {
-    pub(crate) fn new(limits: GateLimits) -> Self {
-        Self { limits, hasher: RandomState::new(), tables: Mutex::default() }
+    pub(crate) fn new(limits: GateLimits, strangers_max: usize) -> Self {
+        let strangers_per_address_max = u32::try_from(strangers_max / 4).unwrap_or(u32::MAX).max(1);
+        Self { limits, strangers_per_address_max, hasher: RandomState::new(), tables: Mutex::default() }
     }
 
-    /// A socket came; [`Self::leave`] when it goes. No address has more than `strangers_max` that are strangers.
-    pub(crate) fn enter(&self, from: IpAddr, strangers_max: u32, now: Uptime) -> Result<(), Crowded> {
+    /// A socket came; [`Self::leave`] when it goes.
+    pub(crate) fn enter(&self, from: IpAddr, now: Uptime) -> Result<(), Crowded> {
         let limits = &self.limits;
         let mut tables = self.tables.lock();
         let address = tables.address(from, limits, now).ok_or(Crowded::Addresses)?;
@@ -133,7 +135,7 @@ impl Guard {
         if !address.connects.take(limits.connects_per_address(), now) {
             return Err(Crowded::Rate);
         }
-        if address.strangers >= strangers_max {
+        if address.strangers >= self.strangers_per_address_max {
             return Err(Crowded::Strangers);
         }
         address.sockets = address.sockets.saturating_add(1);
@@ -156,24 +158,21 @@ impl Guard {
         }
     }
 
-    /// A handshake begins; [`Self::shaken`] when it is over.
-    pub(crate) fn shakes(&self, from: IpAddr, now: Uptime) -> Result<(), Crowded> {
+    /// A handshake begins beside so many `others`; [`Self::shaken`] when it is over.
+    pub(crate) fn shakes(&self, from: IpAddr, others: u32, now: Uptime) -> Result<(), Crowded> {
         let mut tables = self.tables.lock();
-        let most = self.limits.handshakes_per_address_max(tables.handshakes);
+        let most = self.limits.handshakes_per_address_max(others);
         let address = tables.address(from, &self.limits, now).ok_or(Crowded::Addresses)?;
         if address.handshakes >= most {
             return Err(Crowded::Handshakes);
         }
         address.handshakes = address.handshakes.saturating_add(1);
-        tables.handshakes = tables.handshakes.saturating_add(1);
         Ok(())
     }
 
     /// See [`Self::shakes`].
     pub(crate) fn shaken(&self, from: IpAddr) {
-        let mut tables = self.tables.lock();
-        tables.handshakes = tables.handshakes.saturating_sub(1);
-        if let Some(address) = tables.addresses.get_mut(&origin(from)) {
+        if let Some(address) = self.tables.lock().addresses.get_mut(&origin(from)) {
             address.handshakes = address.handshakes.saturating_sub(1);
         }
     }
@@ -329,28 +328,28 @@ mod tests {
     fn guard(change: impl FnOnce(&mut GateLimits)) -> Guard {
         let mut limits = GateLimits::default();
         change(&mut limits);
-        Guard::new(limits)
+        Guard::new(limits, 4_096)
     }
 
     #[test]
     fn sockets_of_one_address_are_bounded_and_the_others_do_not_care() {
         let guard = guard(|limits| limits.sockets_per_address_max = 2);
-        assert_eq!((guard.enter(HERE, 9, at(0)), guard.enter(HERE, 9, at(0))), (Ok(()), Ok(())));
-        assert_eq!(guard.enter(HERE, 9, at(0)), Err(Crowded::Sockets));
-        assert_eq!(guard.enter(THERE, 9, at(0)), Ok(()));
+        assert_eq!((guard.enter(HERE, at(0)), guard.enter(HERE, at(0))), (Ok(()), Ok(())));
+        assert_eq!(guard.enter(HERE, at(0)), Err(Crowded::Sockets));
+        assert_eq!(guard.enter(THERE, at(0)), Ok(()));
         guard.leave(HERE, true);
-        assert_eq!(guard.enter(HERE, 9, at(0)), Ok(()));
+        assert_eq!(guard.enter(HERE, at(0)), Ok(()));
     }
 
     #[test]
     fn sockets_opened_too_fast_are_turned_away_until_time_has_passed() {
         let guard = guard(|limits| limits.connects_per_address_per_min_max = 60);
         for _ in 0..60 {
-            assert_eq!(guard.enter(HERE, 9, at(0)), Ok(()));
+            assert_eq!(guard.enter(HERE, at(0)), Ok(()));
             guard.leave(HERE, true);
         }
-        assert_eq!(guard.enter(HERE, 9, at(0)), Err(Crowded::Rate));
-        assert_eq!(guard.enter(HERE, 9, at(1_001)), Ok(()));
+        assert_eq!(guard.enter(HERE, at(0)), Err(Crowded::Rate));
+        assert_eq!(guard.enter(HERE, at(1_001)), Ok(()));
     }
 
     #[test]
@@ -395,11 +394,19 @@ mod tests {
     #[test]
     fn one_address_has_a_quarter_of_the_handshakes() {
         let guard = guard(|limits| limits.handshakes_max = 8);
-        assert!(guard.shakes(HERE, at(0)).is_ok() && guard.shakes(HERE, at(0)).is_ok());
-        assert_eq!(guard.shakes(HERE, at(0)), Err(Crowded::Handshakes));
-        assert!(guard.shakes(THERE, at(0)).is_ok());
+        assert!(guard.shakes(HERE, 0, at(0)).is_ok() && guard.shakes(HERE, 1, at(0)).is_ok());
+        assert_eq!(guard.shakes(HERE, 2, at(0)), Err(Crowded::Handshakes));
+        assert!(guard.shakes(THERE, 2, at(0)).is_ok());
         guard.shaken(HERE);
-        assert!(guard.shakes(HERE, at(0)).is_ok());
+        assert!(guard.shakes(HERE, 2, at(0)).is_ok());
+    }
+
+    #[test]
+    fn once_half_of_the_handshakes_are_taken_an_address_has_a_64th() {
+        let guard = guard(|limits| limits.handshakes_max = 128);
+        assert!((0..3).all(|_| guard.shakes(HERE, 63, at(0)).is_ok()));
+        assert!((0..2).all(|_| guard.shakes(THERE, 64, at(0)).is_ok()));
+        assert_eq!(guard.shakes(THERE, 64, at(0)), Err(Crowded::Handshakes));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_rustls::server::TlsStream;
 
@@ -18,7 +18,7 @@ use super::{
     verifier::{is_of_certificate, why},
 };
 use crate::{
-    gate::{ACCEPT_PAUSE, Gate, is_of_one_connection, turn_away},
+    gate::{Gate, turn_away},
     limits::{CERTIFICATES_LOOK_EVERY, HANDSHAKE_WITHIN},
     names,
     sink::DownCause,
@@ -31,37 +31,38 @@ const DONE: &str = "done";
 pub(crate) async fn listen(gate: &Gate, listener: TcpListener, tls: Tls, hot: Handle) {
     let watching = tokio::spawn(watch(gate.clone(), tls.clone()));
     let hands_max = usize::try_from(gate.shared().config.limits.handshakes_max.max(1)).unwrap_or(usize::MAX);
-    let hands = Arc::new(Semaphore::new(hands_max.min(Semaphore::MAX_PERMITS)));
-    let mut stopping = gate.shared().stopping.subscribe();
-    while !*stopping.borrow_and_update() {
-        let next = async {
-            // Without a free hand nobody is taken in: whoever comes waits in the system's queue.
-            let hand = Arc::clone(&hands).acquire_owned().await;
-            (hand, listener.accept().await)
-        };
-        let (hand, accepted) = tokio::select! {
-            next = next => next,
-            _ = stopping.changed() => break,
-        };
-        let Ok(hand) = hand else { break };
-        match accepted {
-            Ok((socket, peer)) => take_in(gate, &tls, &hot, socket, peer, hand),
-            Err(error) if is_of_one_connection(&error) => tracing::debug!(%error, "a connection ended while accepted"),
-            Err(error) => {
-                tracing::warn!(%error, "no TLS connection can be accepted");
-                sleep(ACCEPT_PAUSE).await;
-            }
+    let hands_max = hands_max.min(Semaphore::MAX_PERMITS);
+    let hands = Arc::new(Semaphore::new(hands_max));
+    // Without a free hand nobody is taken in: whoever comes waits in the system's queue.
+    let hand = || Arc::clone(&hands).acquire_owned();
+    let taken = |hands_free: usize| u32::try_from(hands_max.saturating_sub(hands_free + 1)).unwrap_or(u32::MAX);
+    gate.accept_each(&listener, hand, |socket, peer, hand| {
+        // Nobody ever closes the semaphore.
+        if let Ok(hand) = hand {
+            let others = taken(hands.available_permits());
+            take_in(gate, &tls, &hot, Comer { socket, peer, hand, others });
         }
-    }
+    })
+    .await;
     watching.abort();
 }
 
-fn take_in(gate: &Gate, tls: &Tls, hot: &Handle, socket: TcpStream, peer: SocketAddr, hand: OwnedSemaphorePermit) {
+/// A socket whose handshake may begin.
+struct Comer {
+    socket: TcpStream,
+    peer: SocketAddr,
+    hand: OwnedSemaphorePermit,
+    /// Handshakes there are beside its own.
+    others: u32,
+}
+
+fn take_in(gate: &Gate, tls: &Tls, hot: &Handle, comer: Comer) {
+    let Comer { socket, peer, hand, others } = comer;
     let shared = gate.shared();
     if !gate.lets_come(peer) {
         return;
     }
-    if let Err(crowded) = shared.guard.shakes(peer.ip(), shared.stopwatch.now()) {
+    if let Err(crowded) = shared.guard.shakes(peer.ip(), others, shared.stopwatch.now()) {
         shared.guard.leave(peer.ip(), true);
         return turn_away(peer, crowded.as_str());
     }

@@ -14,6 +14,7 @@ use axum::{
 };
 use domain::{Timestamp, UserId};
 use parking_lot::Mutex;
+use serde::{Serialize, de::DeserializeOwned};
 use settlement::order::Order;
 use sha2::{Digest, Sha256};
 use store::money::OnceRow;
@@ -121,6 +122,20 @@ impl OnceKey {
     pub(crate) fn seed(&self) -> Vec<u8> {
         [self.caller.as_str().as_bytes(), self.path.as_bytes(), self.key.as_bytes(), &self.fingerprint].join(&0)
     }
+}
+
+/// Puts back what a stored answer must not have: secrets, derived again from the call. An answer that is given for the
+/// first time has them.
+pub(crate) fn refilled<T: Serialize + DeserializeOwned>(
+    answer: Answer,
+    key: Option<&OnceKey>,
+    fill: impl FnOnce(&mut T, &[u8]),
+) -> Answer {
+    let Some(key) = key.filter(|_| answer.is_replayed()) else { return answer };
+    let Ok(mut view) = serde_json::from_str::<T>(&answer.body) else { return answer };
+    fill(&mut view, &key.seed());
+    let body = serde_json::to_string(&view).unwrap_or_default();
+    answer.with_body(body)
 }
 
 /// The calls that are running in this process.

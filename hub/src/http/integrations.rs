@@ -17,7 +17,7 @@ use super::{
     answer::{Answer, Listed},
     audit::audit_row,
     auth::{ADMIN, By, STAFF},
-    idempotency::{Call, OnceKey, once},
+    idempotency::{Call, OnceKey, once, refilled},
     input::{body, id, within},
     problem::{Code, Problem},
     state::App,
@@ -69,7 +69,9 @@ pub(crate) async fn create(State(app): State<App>, by: By<ADMIN>, call: Call) ->
     let (task, caller) = (app.clone(), by.sub.clone());
     let seed = call.key_of(&caller);
     let answer = once(&app, &caller, call, move |key, bytes| async move { add(&task, &by, key, &bytes).await }).await?;
-    Ok(with_secret(&app, answer, seed.as_ref()))
+    Ok(refilled(answer, seed.as_ref(), |made: &mut IntegrationMade, seed| {
+        made.secret = app.keys.integration_secret_from(seed, &made.name);
+    }))
 }
 
 /// All integrations (staff).
@@ -142,15 +144,6 @@ async fn add(app: &App, by: &By<ADMIN>, key: Option<OnceKey>, bytes: &[u8]) -> R
     app.commit(writes).await?;
     app.readers.insert(account);
     Ok(made(secret))
-}
-
-/// Puts the secret back into a stored answer.
-fn with_secret(app: &App, answer: Answer, key: Option<&OnceKey>) -> Answer {
-    let Some(key) = key.filter(|_| answer.is_replayed()) else { return answer };
-    let Ok(mut made) = serde_json::from_str::<IntegrationMade>(&answer.body) else { return answer };
-    made.secret = app.keys.integration_secret_from(&key.seed(), &made.name);
-    let body = serde_json::to_string(&made).unwrap_or_default();
-    answer.with_body(body)
 }
 
 /// What the gate is told of an account. A topic that this release does not know is not granted.

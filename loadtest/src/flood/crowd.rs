@@ -36,7 +36,7 @@ pub async fn connect(
             let topics = [DownTopic::Command, DownTopic::RecordAck].map(|topic| topic.topic(&code));
             let filters = topics.each_ref().map(String::as_str);
             let filters = if subscribe { &filters[..] } else { &[] };
-            let lean = Lean::open(mqtt, source(n, sources), trust.as_ref(), &code, secret.as_deref(), filters).await;
+            let lean = Lean::open(mqtt, source(n, sources, 0), trust.as_ref(), &code, secret.as_deref(), filters).await;
             lean.with_context(|| format!("connecting {code}")).map(|lean| (code, lean))
         });
         while let Some(opened) = opening.try_join_next() {
@@ -49,9 +49,10 @@ pub async fn connect(
     Ok(open)
 }
 
-/// Loopback addresses in turn; `None` for the default one.
+/// Loopback addresses in turn, from the one after the `first` ones on; `None` for the default one.
 #[must_use]
-pub fn source(n: usize, sources: u8) -> Option<IpAddr> {
-    let last = u8::try_from(n.checked_rem(usize::from(sources))?).ok()?.checked_add(1)?;
+pub fn source(n: usize, sources: u8, first: u8) -> Option<IpAddr> {
+    let within = u8::try_from(n.checked_rem(usize::from(sources))?).ok()?;
+    let last = first.checked_add(within)?.checked_add(1)?;
     Some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, last)))
 }

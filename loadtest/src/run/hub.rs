@@ -39,16 +39,23 @@ pub struct HubOptions {
     pub env: Vec<(String, String)>,
 }
 
+impl HubOptions {
+    /// The executable that is meant.
+    pub(crate) fn executable(&self) -> anyhow::Result<PathBuf> {
+        match &self.executable {
+            Some(path) => Ok(path.clone()),
+            None => Ok(std::env::current_exe()?.with_file_name("pilehub")),
+        }
+    }
+}
+
 impl Hub {
     /// Starts a hub and waits until it is ready.
     ///
     /// # Errors
     /// When there is no executable, it ends at once, or it is not ready in time; the end of its log is in the error.
     pub async fn start(options: &HubOptions) -> anyhow::Result<Self> {
-        let executable = match &options.executable {
-            Some(path) => path.clone(),
-            None => std::env::current_exe()?.with_file_name("pilehub"),
-        };
+        let executable = options.executable()?;
         anyhow::ensure!(executable.exists(), "{} does not exist: build it or give --http", executable.display());
         let data = options.dir.join("data");
         std::fs::create_dir_all(&data).with_context(|| format!("creating {}", data.display()))?;

@@ -103,7 +103,7 @@ impl Stage {
             let driver = if n < rumqttc { Driver::Rumqttc } else { Driver::Lean };
             let endpoint = Endpoint {
                 mqtt: target.mqtt,
-                source: source(n, options.sources),
+                source: source(n, options.sources, 0),
                 code: pile.code.clone(),
                 secret: Some(pile.secret.clone()),
                 driver,

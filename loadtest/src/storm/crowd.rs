@@ -23,7 +23,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{CrowdReport, PATIENCE, source};
+use super::{CrowdReport, PATIENCE};
 use crate::{
     api::PileSecret,
     client::{
@@ -31,6 +31,7 @@ use crate::{
         lean::{KEEP_ALIVE_S, Lean},
         socket::Trust,
     },
+    flood::crowd::source,
     limits::{CONNECTING_MAX, REDIAL_WAIT_MAX, REDIAL_WAIT_MIN},
     pace::WallClock,
     rng::Rng,

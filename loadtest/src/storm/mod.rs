@@ -8,7 +8,7 @@ pub mod crowd;
 mod judge;
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -249,22 +249,11 @@ async fn said(crowds: &mut [Crowd]) -> anyhow::Result<Vec<CrowdReport>> {
 /// Lets the hub's own command make certificates; where they are.
 async fn certificates(own: &HubOptions) -> anyhow::Result<PathBuf> {
     let data = own.dir.join("data");
-    let executable = match &own.executable {
-        Some(path) => path.clone(),
-        None => std::env::current_exe()?.with_file_name("pilehub"),
-    };
+    let executable = own.executable()?;
     let made = Command::new(&executable).args(["cert", "init", "--data-dir"]).arg(&data).output().await;
     let made = made.with_context(|| format!("starting {}", executable.display()))?;
     anyhow::ensure!(made.status.success(), "no certificates: {}", String::from_utf8_lossy(&made.stderr));
     Ok(data.join("tls"))
-}
-
-/// The address that the `n`-th pile of a crowd connects from: `first` skips those of other crowds.
-#[must_use]
-pub fn source(n: usize, sources: u8, first: u8) -> Option<IpAddr> {
-    let within = u8::try_from(n.checked_rem(usize::from(sources))?).ok()?;
-    let last = first.checked_add(within)?.checked_add(1)?;
-    Some(IpAddr::from([127, 0, 0, last]))
 }
 
 /// Where the data of a storm go below a directory: a place of its own each time.

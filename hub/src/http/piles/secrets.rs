@@ -16,7 +16,7 @@ use crate::{
         answer::Answer,
         audit::audit_row,
         auth::{ADMIN, By},
-        idempotency::{Call, once},
+        idempotency::{Call, once, refilled},
         problem::{Code, Problem},
         state::App,
     },
@@ -112,13 +112,10 @@ pub(crate) async fn enrol(
         Ok(Answer::created(&EnrolmentView { token, expires_at }))
     })
     .await?;
-    let Some(key) = seed.filter(|_| answer.is_replayed()) else { return Ok(answer) };
     let code = code_of(&path)?;
-    let body = serde_json::from_str(&answer.body).and_then(|mut view: EnrolmentView| {
-        view.token = restore.keys.token_from(&key.seed(), &code);
-        serde_json::to_string(&view)
-    });
-    Ok(answer.with_body(body.unwrap_or_default()))
+    Ok(refilled(answer, seed.as_ref(), |view: &mut EnrolmentView, seed| {
+        view.token = restore.keys.token_from(seed, &code);
+    }))
 }
 
 /// A pile that may connect with a secret at all.
