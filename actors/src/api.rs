@@ -8,9 +8,16 @@ use domain::{
 };
 use serde::Serialize;
 pub use settlement::order::StopBy;
-use settlement::order::{Order, OrderLimit};
+use settlement::{
+    ledger::{AccountState, LedgerOp, OpResult},
+    order::{Order, OrderLimit, PayMode},
+    pricing::Bill,
+};
 use std::sync::Arc;
-use store::{money::OnceRow, registry::PileKind};
+use store::{
+    money::{OnceRow, Write},
+    registry::PileKind,
+};
 
 /// How an answer reads, given the order as it will be stored: HTTP status and body.
 pub type Answer = Box<dyn FnOnce(&Order) -> (u16, String) + Send + Sync>;
@@ -57,8 +64,34 @@ pub struct StartOrder {
     pub connector_id: ConnectorId,
     /// How much at most.
     pub limit: OrderLimit,
+    /// How it is paid for.
+    pub pay_mode: PayMode,
     /// The idempotency key of the call.
     pub once: Option<Once>,
+}
+
+/// One operation of an account that no order is told of, with what belongs to it.
+#[derive(Debug)]
+pub struct MoveMoney {
+    /// Whose account.
+    pub user_id: UserId,
+    /// What to do.
+    pub op: LedgerOp,
+    /// Facts to write with it, after it.
+    pub with: Vec<Write>,
+    /// The answer to the idempotent call that asks for it.
+    pub once: Option<OnceRow>,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// What it did, when it was done.
+    pub result: OpResult,
+    /// It had been done before: only the facts that belong to it were written.
+    pub repeated: bool,
+    /// The account afterwards.
+    pub account: AccountState,
 }
 
 /// Why a call was refused; the HTTP layer turns each into its code, status and words.
@@ -193,6 +226,22 @@ pub trait PileLink: Send + Sync + std::fmt::Debug {
     fn stored(&self, tokens: &mut Vec<AckToken>);
     /// One more frame of this pile that only the actors saw to be bad (unknown or foreign order).
     fn bad_frame(&self, pile_no: PileNo);
+}
+
+/// Who says of a bill that a person must look at it before money moves; implemented over the risk rules. Never blocks.
+pub trait Reviewer: Send + Sync + std::fmt::Debug {
+    /// The name of the rule that finds the bill suspect.
+    fn suspect(&self, order: &Order, bill: &Bill) -> Option<String>;
+}
+
+/// Suspects nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Trusting;
+
+impl Reviewer for Trusting {
+    fn suspect(&self, _: &Order, _: &Bill) -> Option<String> {
+        None
+    }
 }
 
 /// What the phones' side needs to hear; implemented over the live push. Never blocks.
@@ -346,4 +395,6 @@ pub struct Ports {
     pub piles: Arc<dyn PileLink>,
     /// The phones and the dashboard.
     pub audience: Arc<dyn Audience>,
+    /// The risk rules.
+    pub reviewer: Arc<dyn Reviewer>,
 }

@@ -16,7 +16,7 @@ use store::{
 use tokio::sync::oneshot;
 
 use crate::{
-    api::{AskCommand, Once, Ports, Refusal, StartOrder, StopBy, Timing, Up},
+    api::{AskCommand, MoveMoney, Moved, Once, Ports, Refusal, StartOrder, StopBy, Timing, Up},
     core::Core,
     jobs::Job,
     limits, metric,
@@ -52,7 +52,8 @@ impl Handle {
     ) -> Result<Self, StoreError> {
         let money = Arc::clone(&ports.money);
         let failed = |error: ractor::SpawnErr| StoreError::Unavailable(format!("actors cannot be started: {error}"));
-        let settlement = SettlementPool::spawn(Arc::clone(&money), rules).await.map_err(failed)?;
+        let reviewer = Arc::clone(&ports.reviewer);
+        let settlement = SettlementPool::spawn(Arc::clone(&money), rules, reviewer).await.map_err(failed)?;
         let alarms = money.open_alarms().await?;
         let core = Arc::new(Core::new(ports, timing, settlement, alarms, hot.clone()));
         for station in money.stations().await? {
@@ -194,6 +195,7 @@ impl Handle {
             station_id: slot.facts.station_id.clone(),
             connector_id: connector,
             limit: ask.limit,
+            pay_mode: ask.pay_mode,
             tariff_id: tariff.tariff_id.clone(),
             tariff_version: tariff.version,
             created_at: now,
@@ -266,6 +268,49 @@ impl Handle {
     pub async fn credit(&self, mut payment: Payment, transaction_id: String) -> Result<bool, Refusal> {
         payment.transaction_id = Some(transaction_id);
         Ok(self.core.settlement.credit(payment, self.core.now()).await?)
+    }
+
+    /// Credits an approved adjustment of an order as an after-sales refund, once; `with` is written in the same commit.
+    ///
+    /// # Errors
+    /// [`Refusal::Validation`] when more would be given back than was paid.
+    pub async fn refund_order(
+        &self,
+        order_no: &OrderNo,
+        adjustment_id: &str,
+        amount: Fen,
+        with: Vec<Write>,
+        once: Option<Once>,
+    ) -> Result<Order, Refusal> {
+        let order = self.order(order_no).await?;
+        let job = Job::Refund { adjustment_id: adjustment_id.to_owned(), amount };
+        self.money_job(&order, job, with, once).await
+    }
+
+    /// Gives a debt up, once; `with` is written in the same commit.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing is owed, or less.
+    pub async fn write_off(
+        &self,
+        order_no: &OrderNo,
+        write_off_id: &str,
+        amount: Fen,
+        with: Vec<Write>,
+        once: Option<Once>,
+    ) -> Result<Order, Refusal> {
+        let order = self.order(order_no).await?;
+        let job = Job::WriteOff { write_off_id: write_off_id.to_owned(), amount };
+        self.money_job(&order, job, with, once).await
+    }
+
+    /// Moves money by one operation that no order is told of; one that was done before moves nothing, but what belongs to
+    /// it is written.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn move_money(&self, ask: MoveMoney) -> Result<Moved, Refusal> {
+        Ok(self.core.settlement.move_money(ask, self.core.now()).await?)
     }
 
     /// Stores facts in turn with an account's money (blacklist).

@@ -11,7 +11,10 @@ use settlement::{
     tariff::Tariff,
 };
 
-use crate::{api::Refusal, settlement_actor::refusal_of_plan};
+use crate::{
+    api::{Refusal, Reviewer},
+    settlement_actor::refusal_of_plan,
+};
 
 /// What a charge is priced from, collected by its session.
 #[derive(Debug, Clone)]
@@ -71,8 +74,26 @@ pub(crate) enum Job {
     Reject { by: UserId },
     /// A debt is repaid.
     Repay { amount: Option<Fen>, request: String },
+    /// An approved adjustment is credited.
+    Refund { adjustment_id: String, amount: Fen },
+    /// A debt is given up.
+    WriteOff { write_off_id: String, amount: Fen },
     /// Whatever a crash interrupted is finished.
     Resume,
+}
+
+/// What a step is worked out by, beside order and account.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct World<'a> {
+    pub(crate) rules: &'a MoneyRules,
+    pub(crate) reviewer: &'a dyn Reviewer,
+}
+
+impl World<'_> {
+    /// The rules for a bill: a suspect one waits for a person.
+    fn rules_for(&self, order: &Order, bill: &Bill) -> MoneyRules {
+        MoneyRules { suspect: self.reviewer.suspect(order, bill), ..self.rules.clone() }
+    }
 }
 
 /// What a step comes to.
@@ -102,12 +123,33 @@ impl Job {
             Self::Approve { .. } => "approve",
             Self::Reject { .. } => "reject",
             Self::Repay { .. } => "repay",
+            Self::Refund { .. } => "refund",
+            Self::WriteOff { .. } => "write_off",
             Self::Resume => "resume",
         }
     }
 
     /// The ledger operation that a crash may have cut from its order: whether it was done must be asked.
     pub(crate) fn marker(&self, order: &Order) -> Option<String> {
+        match self {
+            Self::Refund { adjustment_id, .. } => return Some(format!("refund:{adjustment_id}")),
+            Self::WriteOff { write_off_id, .. } => return Some(format!("writeoff:{write_off_id}")),
+            Self::Place(_)
+            | Self::Evidence { .. }
+            | Self::FailStart(_)
+            | Self::Stop { .. }
+            | Self::StopAccepted
+            | Self::StopUnanswered
+            | Self::Fault { .. }
+            | Self::Record { .. }
+            | Self::EndProvisionally { .. }
+            | Self::GhostSeen { .. }
+            | Self::GhostEnded { .. }
+            | Self::Approve { .. }
+            | Self::Reject { .. }
+            | Self::Repay { .. }
+            | Self::Resume => {}
+        }
         let ends = matches!(self, Self::Record { .. } | Self::GhostEnded { .. });
         match order.status {
             OrderStatus::StartFailed | OrderStatus::Canceled if ends => Some(format!("ghost:{}", order.order_no)),
@@ -132,10 +174,11 @@ impl Job {
         &self,
         order: &Order,
         account: &AccountState,
-        rules: &MoneyRules,
+        world: World<'_>,
         done: bool,
         now: Timestamp,
     ) -> Result<Planned, Refusal> {
+        let World { rules, .. } = world;
         let plan = match self {
             Self::Place(_) => settle::place(order, account, rules, now),
             Self::Evidence { at, start_soc } => settle::evidence(order, account, *at, *start_soc, now),
@@ -144,16 +187,27 @@ impl Job {
             Self::StopAccepted => settle::stop_accepted(order, account, now),
             Self::StopUnanswered => settle::stop_unanswered(order, account, now),
             Self::Fault { code } => settle::fault(order, account, code.clone(), now),
-            Self::Record { facts, charge } => settle::record(order, account, facts, &charge.price()?, rules, done, now),
+            Self::Record { facts, charge } => {
+                let bill = charge.price()?;
+                settle::record(order, account, facts, &bill, &world.rules_for(order, &bill), done, now)
+            }
             Self::EndProvisionally { cause, charge } => {
-                settle::end_provisionally(order, account, *cause, &charge.price()?, rules, now)
+                let bill = charge.price()?;
+                settle::end_provisionally(order, account, *cause, &bill, &world.rules_for(order, &bill), now)
             }
             Self::GhostSeen { at } => settle::ghost(order, account, *at, None, false, now),
             Self::GhostEnded { at, charge } => settle::ghost(order, account, *at, Some(&charge.price()?), done, now),
             Self::Approve { by } => settle::approve(order, account, by, now),
             Self::Reject { by } => settle::reject(order, account, by, now),
             Self::Repay { amount, request } => settle::repay(order, account, *amount, request, now),
-            Self::Resume => settle::resume(order, account, rules, now),
+            Self::Refund { adjustment_id, amount } => settle::refund(order, account, adjustment_id, *amount, done, now),
+            Self::WriteOff { write_off_id, amount } => {
+                settle::write_off(order, account, write_off_id, *amount, done, now)
+            }
+            Self::Resume => match &order.bill {
+                Some(bill) => settle::resume(order, account, &world.rules_for(order, bill), now),
+                None => settle::resume(order, account, rules, now),
+            },
         };
         let plan = plan.map_err(|error| refusal_of_plan(&error))?;
         Ok(if plan.steps.is_empty() { Planned::Nothing } else { Planned::Plan(Box::new(plan)) })

@@ -15,7 +15,7 @@ use std::{
 use domain::{OrderNo, Timestamp, UserId};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use settlement::{
-    ledger::{AccountState, LedgerError},
+    ledger::{self, AccountState, LedgerError},
     order::Order,
     settle::{self, MoneyRules, Plan, SettleError, Step},
 };
@@ -23,8 +23,8 @@ use store::money::{Commit, CommitOutcome, Conflict, LedgerWrite, Money, Payment,
 use tokio::sync::oneshot;
 
 use crate::{
-    api::{Once, Refusal},
-    jobs::{Job, Planned},
+    api::{MoveMoney, Moved, Once, Refusal, Reviewer},
+    jobs::{Job, Planned, World},
     limits, metric,
 };
 
@@ -82,6 +82,8 @@ pub(crate) enum SettleMsg {
     Order(Box<OrderJob>, oneshot::Sender<Result<Settled, JobError>>),
     /// A payment arrived; answers whether it was credited now (or before).
     Credit(Box<Payment>, Timestamp, oneshot::Sender<Result<bool, JobError>>),
+    /// Moves money by one operation, with what belongs to it.
+    Move(Box<MoveMoney>, Timestamp, oneshot::Sender<Result<Moved, JobError>>),
     /// Set or lift a blacklist entry with its audit row; through here because it changes what the account may do.
     Write(Commit, oneshot::Sender<Result<(), JobError>>),
 }
@@ -92,12 +94,14 @@ pub(crate) struct SettlementActor;
 pub(crate) struct SettlementArgs {
     pub(crate) money: Arc<dyn Money>,
     pub(crate) rules: MoneyRules,
+    pub(crate) reviewer: Arc<dyn Reviewer>,
     pub(crate) depth: Arc<AtomicU32>,
 }
 
 pub(crate) struct Books {
     money: Arc<dyn Money>,
     rules: MoneyRules,
+    reviewer: Arc<dyn Reviewer>,
     depth: Arc<AtomicU32>,
     accounts: HashMap<UserId, AccountState>,
     orders: HashMap<OrderNo, Order>,
@@ -116,6 +120,7 @@ impl Actor for SettlementActor {
         Ok(Box::new(Books {
             money: args.money,
             rules: args.rules,
+            reviewer: args.reviewer,
             depth: args.depth,
             accounts: HashMap::new(),
             orders: HashMap::new(),
@@ -145,6 +150,9 @@ impl Actor for SettlementActor {
             }
             SettleMsg::Credit(payment, now, reply) => {
                 drop(reply.send(Box::pin(books.credit(*payment, now)).await));
+            }
+            SettleMsg::Move(ask, now, reply) => {
+                drop(reply.send(Box::pin(books.move_money(*ask, now)).await));
             }
             SettleMsg::Write(commit, reply) => {
                 let result = match books.money.commit(commit).await {
@@ -217,7 +225,8 @@ impl Books {
             Some(op) => self.money.op_result(&job.user_id, &op).await?.is_some(),
             None => false,
         };
-        job.job.plan(order, account, &self.rules, done, job.now).map_err(JobError::Refused)
+        let world = World { rules: &self.rules, reviewer: self.reviewer.as_ref() };
+        job.job.plan(order, account, world, done, job.now).map_err(JobError::Refused)
     }
 
     /// Before an order is placed: the driver must be welcome.
@@ -226,8 +235,8 @@ impl Books {
             return Ok(());
         }
         match self.money.blacklisted(&job.user_id).await? {
-            Some(reason) => Err(JobError::Refused(Refusal::Blacklisted(reason))),
-            None => Ok(()),
+            Some(entry) if entry.holds_at(job.now) => Err(JobError::Refused(Refusal::Blacklisted(entry.reason))),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -256,6 +265,47 @@ impl Books {
             CommitOutcome::Conflict(conflict) => Err(conflicting(conflict)),
             // Unknown: the next copy of the callback finds out.
             CommitOutcome::Unavailable(why) | CommitOutcome::Unknown(why) => Err(JobError::Away(why)),
+        }
+    }
+
+    /// One operation of an account that no order is told of. One that was done before moves nothing, but what belongs to
+    /// it is written: a crash may have cut it off.
+    async fn move_money(&mut self, ask: MoveMoney, now: Timestamp) -> Result<Moved, JobError> {
+        let MoveMoney { user_id, op, with, once } = ask;
+        // What is cached may be older than an operation whose outcome was unknown.
+        self.accounts.remove(&user_id);
+        let account = self.account(&user_id).await?;
+        let name = op.name();
+        let done = self.money.op_result(&user_id, &name).await?;
+        let repeated = done.is_some();
+        let (result, next, mut writes) = match done {
+            Some(stored) => (serde_json::from_str(&stored).map_err(corrupt)?, account, Vec::new()),
+            None => {
+                let change =
+                    ledger::apply(&account, &op, now).map_err(|error| JobError::Refused(refusal_of_ledger(&error)))?;
+                let write = Write::Ledger(Box::new(ledger_write(&change)?));
+                (change.result, change.next, vec![write])
+            }
+        };
+        writes.extend(with);
+        writes.extend(once.map(|once| Write::Once(Box::new(once))));
+        if writes.is_empty() {
+            return Ok(Moved { result, repeated, account: next });
+        }
+        match self.money.commit(Commit { writes }).await {
+            CommitOutcome::Applied => {
+                self.accounts.insert(user_id, next.clone());
+                Ok(Moved { result, repeated, account: next })
+            }
+            CommitOutcome::Conflict(conflict) => {
+                self.accounts.remove(&user_id);
+                Err(conflicting(conflict))
+            }
+            // Unknown: whoever asks again finds the operation done, or not.
+            CommitOutcome::Unavailable(why) | CommitOutcome::Unknown(why) => {
+                self.accounts.remove(&user_id);
+                Err(JobError::Away(why))
+            }
         }
     }
 
@@ -313,7 +363,11 @@ fn to_commit(plan: &Plan) -> Result<Commit, JobError> {
     Ok(Commit { writes: plan.steps.iter().map(write).collect::<Result<_, JobError>>()? })
 }
 
-fn ledger_write(change: &settlement::ledger::LedgerChange) -> Result<LedgerWrite, JobError> {
+fn corrupt(error: serde_json::Error) -> JobError {
+    JobError::Away(format!("the stored result of an operation is unreadable: {error}"))
+}
+
+fn ledger_write(change: &ledger::LedgerChange) -> Result<LedgerWrite, JobError> {
     let result = serde_json::to_string(&change.result).map_err(|error| JobError::Away(error.to_string()))?;
     Ok(LedgerWrite {
         op: change.op.clone(),
@@ -332,6 +386,7 @@ fn conflicting(conflict: Conflict) -> JobError {
         | Conflict::OpDone { .. }
         | Conflict::AccountVersion(_)
         | Conflict::PaymentState(_)
+        | Conflict::CaseRev(..)
         | Conflict::PileExists(_)
         | Conflict::IntegrationExists(_)
         | Conflict::RotationRuns(_)
@@ -352,9 +407,12 @@ pub(crate) fn refusal_of_ledger(error: &LedgerError) -> Refusal {
         | LedgerError::NegativeFee(_)
         | LedgerError::MoreThanDebt { .. }
         | LedgerError::Overflow => Refusal::Validation(error.to_string()),
-        LedgerError::HoldExists(_) | LedgerError::NoHold(_) | LedgerError::NoDebt(_) => {
-            Refusal::IllegalState(error.to_string())
-        }
+        LedgerError::HoldExists(_)
+        | LedgerError::NoHold(_)
+        | LedgerError::NoDebt(_)
+        | LedgerError::InTransit(_)
+        | LedgerError::NotInTransit(_)
+        | LedgerError::NotSuspense(_) => Refusal::IllegalState(error.to_string()),
     }
 }
 
@@ -362,6 +420,7 @@ pub(crate) fn refusal_of_ledger(error: &LedgerError) -> Refusal {
 pub(crate) fn refusal_of_plan(error: &SettleError) -> Refusal {
     match error {
         SettleError::Ledger(ledger) => refusal_of_ledger(ledger),
+        SettleError::MoreThanPaid { .. } => Refusal::Validation(error.to_string()),
         SettleError::Interrupted { .. } => Refusal::IllegalState(error.to_string()),
         SettleError::WrongAccount { order_no, .. } => Refusal::OrderNotFound(order_no.clone()),
     }

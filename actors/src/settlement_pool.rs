@@ -16,6 +16,7 @@ use store::money::{Commit, Money, Payment};
 use tokio::sync::oneshot;
 
 use crate::{
+    api::{MoveMoney, Moved, Reviewer},
     limits, metric,
     settlement_actor::{JobError, OrderJob, SettleMsg, Settled, SettlementActor, SettlementArgs},
 };
@@ -33,20 +34,30 @@ pub(crate) struct SettlementPool {
     places: Vec<Place>,
     money: Arc<dyn Money>,
     rules: MoneyRules,
+    reviewer: Arc<dyn Reviewer>,
 }
 
 impl SettlementPool {
     /// Spawns them on the runtime this is called from, under a supervisor that replaces those that fail.
-    pub(crate) async fn spawn(money: Arc<dyn Money>, rules: MoneyRules) -> Result<Arc<Self>, ractor::SpawnErr> {
+    pub(crate) async fn spawn(
+        money: Arc<dyn Money>,
+        rules: MoneyRules,
+        reviewer: Arc<dyn Reviewer>,
+    ) -> Result<Arc<Self>, ractor::SpawnErr> {
         let (supervisor, _) = Actor::spawn(None, SettlementSupervisor, ()).await?;
         let mut places = Vec::with_capacity(limits::SETTLEMENT_SHARDS);
         for _ in 0..limits::SETTLEMENT_SHARDS {
             let depth = Arc::new(AtomicU32::new(0));
-            let args = SettlementArgs { money: Arc::clone(&money), rules, depth: Arc::clone(&depth) };
+            let args = SettlementArgs {
+                money: Arc::clone(&money),
+                rules: rules.clone(),
+                reviewer: Arc::clone(&reviewer),
+                depth: Arc::clone(&depth),
+            };
             let (actor, _) = Actor::spawn_linked(None, SettlementActor, args, supervisor.get_cell()).await?;
             places.push(Place { actor: Mutex::new(actor), depth });
         }
-        let pool = Arc::new(Self { places, money, rules });
+        let pool = Arc::new(Self { places, money, rules, reviewer });
         supervisor.cast(Arc::downgrade(&pool)).map_err(|error| ractor::SpawnErr::StartupFailed(error.into()))?;
         Ok(pool)
     }
@@ -60,7 +71,12 @@ impl SettlementPool {
             }
             place.depth.store(0, Ordering::Relaxed);
             let depth = Arc::clone(&place.depth);
-            let args = SettlementArgs { money: Arc::clone(&self.money), rules: self.rules, depth };
+            let args = SettlementArgs {
+                money: Arc::clone(&self.money),
+                rules: self.rules.clone(),
+                reviewer: Arc::clone(&self.reviewer),
+                depth,
+            };
             let (actor, _) = Actor::spawn_linked(None, SettlementActor, args, supervisor.clone()).await?;
             *place.actor.lock() = actor;
         }
@@ -77,6 +93,12 @@ impl SettlementPool {
     pub(crate) async fn credit(&self, payment: Payment, now: Timestamp) -> Result<bool, JobError> {
         let user = payment.user_id.clone();
         self.ask(&user, |reply| SettleMsg::Credit(Box::new(payment), now, reply)).await
+    }
+
+    /// Moves money by one operation that no order is told of.
+    pub(crate) async fn move_money(&self, ask: MoveMoney, now: Timestamp) -> Result<Moved, JobError> {
+        let user = ask.user_id.clone();
+        self.ask(&user, |reply| SettleMsg::Move(Box::new(ask), now, reply)).await
     }
 
     /// Writes facts in turn with the account's money.

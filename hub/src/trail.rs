@@ -52,7 +52,7 @@ fn note(attempt: Attempt, clock: &dyn Clock) -> Option<Note> {
     let row = |who: &str, action: String, target: String, detail: serde_json::Value| {
         let role = if who == STRANGER { STRANGER } else { "pile" };
         let actor = UserId::parse(who).ok()?;
-        Some(AuditRow { at, actor, role: role.to_owned(), action, target, detail: detail.to_string() })
+        Some(AuditRow { at, actor, role: role.to_owned(), address: None, action, target, detail: detail.to_string() })
     };
     Some(match attempt {
         Attempt::Forbidden { pile, peer, what, topic } => {
@@ -63,7 +63,15 @@ fn note(attempt: Attempt, clock: &dyn Clock) -> Option<Note> {
             let action = format!("FORBIDDEN_{}", what.to_ascii_uppercase());
             let actor = UserId::parse(&broker::username(&name)).ok()?;
             let detail = json!({ "peer": peer.to_string() }).to_string();
-            Note::Row(AuditRow { at, actor, role: "integration".to_owned(), action, target: topic, detail })
+            Note::Row(AuditRow {
+                at,
+                actor,
+                role: "integration".to_owned(),
+                address: None,
+                action,
+                target: topic,
+                detail,
+            })
         }
         Attempt::Certificate { peer, why } => Note::Row(row(
             STRANGER,

@@ -8,7 +8,7 @@ use domain::{
 };
 use serde::Serialize;
 use settlement::{
-    order::{Correction, Order, OrderLimit, OrderStatus, PaymentStatus},
+    order::{Correction, Order, OrderLimit, OrderStatus, PayMode, PaymentStatus},
     pricing::{Bill, BillFlag, Segment},
 };
 use utoipa::ToSchema;
@@ -32,6 +32,8 @@ pub(crate) struct OrderView {
     #[schema(value_type = String)]
     pub(crate) payment_status: PaymentStatus,
     #[schema(value_type = String)]
+    pub(crate) pay_mode: PayMode,
+    #[schema(value_type = String)]
     pub(crate) link: LinkState,
     pub(crate) provisional: bool,
     /// A stop was asked for and waits for the pile to come back.
@@ -52,6 +54,19 @@ pub(crate) struct OrderView {
     pub(crate) ended_at: Option<Timestamp>,
     #[schema(value_type = i64)]
     pub(crate) frozen_fen: Fen,
+    /// Given back afterwards.
+    #[schema(value_type = i64)]
+    pub(crate) refunded_fen: Fen,
+    /// Given up of what was owed.
+    #[schema(value_type = i64)]
+    pub(crate) written_off_fen: Fen,
+    /// The pile's energy register, as its record says.
+    #[schema(value_type = Option<i64>)]
+    pub(crate) meter_start_wh: Option<WattHours>,
+    #[schema(value_type = Option<i64>)]
+    pub(crate) meter_end_wh: Option<WattHours>,
+    /// The rule for which the bill waits for a person, or waited.
+    pub(crate) hold_reason: Option<String>,
     pub(crate) limit: LimitView,
     /// `null` before settlement.
     pub(crate) bill: Option<BillView>,
@@ -142,6 +157,7 @@ pub(crate) fn order_view(order: &Order, link: LinkState, live: Option<&Live>) ->
         connector_id: order.connector_id,
         status: order.status,
         payment_status: order.payment_status,
+        pay_mode: order.pay_mode,
         link,
         provisional: order.provisional,
         stop_pending: order.stop_pending,
@@ -155,6 +171,11 @@ pub(crate) fn order_view(order: &Order, link: LinkState, live: Option<&Live>) ->
         started_at: order.started_at,
         ended_at: order.ended_at,
         frozen_fen: order.frozen_fen,
+        refunded_fen: order.refunded_fen,
+        written_off_fen: order.written_off_fen,
+        meter_start_wh: order.meter_start,
+        meter_end_wh: order.meter_end,
+        hold_reason: order.hold_reason.clone(),
         limit: limit_view(&order.limit),
         bill: order.bill.as_ref().map(|bill| bill_view(order, bill)),
         corrections: order.corrections.clone(),
@@ -233,6 +254,7 @@ mod tests {
             station_id: StationId::parse("S1").unwrap(),
             connector_id: ConnectorId(1),
             limit: OrderLimit { soc: Some(SocTenths(805)), ..OrderLimit::default() },
+            pay_mode: PayMode::Freeze,
             tariff_id: "T1".to_owned(),
             tariff_version: 3,
             created_at: BEGAN,

@@ -7,7 +7,7 @@ use std::{collections::HashSet, net::TcpListener as StdListener, path::Path, syn
 
 use actors::{
     Handle,
-    api::{Ports, Timing},
+    api::{Ports, Timing, Trusting},
 };
 use anyhow::Context;
 use axum::Router;
@@ -92,6 +92,7 @@ impl Hub {
             telemetry: store.telemetry(),
             piles: Arc::<ToPiles>::clone(&piles),
             audience: Arc::<Live>::clone(&live),
+            reviewer: Arc::new(Trusting),
         };
         let hot = HotThread::start(&gate, store.telemetry())?;
         let actors = Handle::start(ports, timing(&config), rules(&config), hot.handle.clone()).await?;
@@ -225,6 +226,7 @@ fn rules(config: &Config) -> MoneyRules {
         freeze_default: Fen(config.money.freeze_default_fen),
         freeze_min: Fen(config.money.freeze_min_fen),
         hold_over: Fen(config.money.hold_over_fen),
+        suspect: None,
     }
 }
 

@@ -23,6 +23,8 @@ struct Model {
     earned: [i64; 3],
     lost: i64,
     given: i64,
+    under_way: BTreeMap<String, i64>,
+    received: i64,
 }
 
 impl Model {
@@ -49,11 +51,13 @@ impl Model {
                 Some(hold) => self.available += hold,
                 None => return false,
             },
-            LedgerOp::Capture { order_no, fees } => match self.holds.remove(order_no) {
+            LedgerOp::Capture { order_no, fees, from_hold_only } => match self.holds.remove(order_no) {
                 Some(hold) => {
                     // Release first and take afterwards: the end is the same, and it is another road to it.
+                    let untouched = if *from_hold_only { std::mem::take(&mut self.available) } else { 0 };
                     self.available += hold;
                     self.take(order_no, fees);
+                    self.available += untouched;
                 }
                 None => return false,
             },
@@ -70,6 +74,34 @@ impl Model {
                 self.available -= amount.0;
                 self.owe(order_no, -amount.0);
             }
+            LedgerOp::WriteOff { order_no, amount, .. } => {
+                if amount.0 > self.debts.get(order_no).copied().unwrap_or(0) {
+                    return false;
+                }
+                self.given += amount.0;
+                self.owe(order_no, -amount.0);
+            }
+            LedgerOp::Withdraw { refund_no, amount } => {
+                if amount.0 > self.available || self.under_way.contains_key(refund_no) {
+                    return false;
+                }
+                self.available -= amount.0;
+                self.under_way.insert(refund_no.clone(), amount.0);
+            }
+            LedgerOp::Withdrawn { refund_no } => match self.under_way.remove(refund_no) {
+                Some(amount) => self.came_in -= amount,
+                None => return false,
+            },
+            LedgerOp::WithdrawBack { refund_no } => match self.under_way.remove(refund_no) {
+                Some(amount) => self.available += amount,
+                None => return false,
+            },
+            LedgerOp::Receive { amount, .. } => {
+                self.received += amount.0;
+                self.available += amount.0;
+            }
+            // A driver's account is not that of money of nobody known.
+            LedgerOp::Suspend { .. } | LedgerOp::Claim { .. } | LedgerOp::SendBack { .. } => return false,
         }
         true
     }
@@ -105,6 +137,7 @@ impl Model {
 
 fn any_op() -> impl Strategy<Value = LedgerOp> {
     let order = || (1_u8..=4).prop_map(|n| no(&format!("100{n}")));
+    let refund = || (1_u8..=3).prop_map(|n| format!("R{n}"));
     // Few distinct amounts, so that sums meet and debts are paid to the fen.
     let amount = || prop_oneof![1_i64..=10, Just(1_000), 1_i64..=8_000].prop_map(Fen);
     let fees =
@@ -118,13 +151,22 @@ fn any_op() -> impl Strategy<Value = LedgerOp> {
         4 => (order(), amount(), 0_i64..=1_000)
             .prop_map(|(order_no, want, min)| LedgerOp::Hold { order_no, want: want.max(Fen(min)), min: Fen(min) }),
         2 => order().prop_map(|order_no| LedgerOp::Void { order_no }),
-        4 => (order(), fees(0)).prop_map(|(order_no, fees)| LedgerOp::Capture { order_no, fees }),
+        4 => (order(), fees(0), any::<bool>())
+            .prop_map(|(order_no, fees, from_hold_only)| LedgerOp::Capture { order_no, fees, from_hold_only }),
         3 => (order(), amount())
             .prop_map(|(order_no, amount)| LedgerOp::Repay { order_no, amount, request: "r".to_owned() }),
         3 => (order(), fees(-1_500)).prop_map(|(order_no, fees)| LedgerOp::Correct { order_no, fees }),
         1 => (order(), fees(0)).prop_map(|(order_no, fees)| LedgerOp::GhostLoss { order_no, fees }),
         1 => (order(), amount())
             .prop_map(|(order_no, amount)| LedgerOp::Refund { order_no, adjustment_id: "A".to_owned(), amount }),
+        1 => (order(), amount())
+            .prop_map(|(order_no, amount)| LedgerOp::WriteOff { order_no, write_off_id: "W".to_owned(), amount }),
+        2 => (refund(), amount()).prop_map(|(refund_no, amount)| LedgerOp::Withdraw { refund_no, amount }),
+        2 => refund().prop_map(|refund_no| LedgerOp::Withdrawn { refund_no }),
+        1 => refund().prop_map(|refund_no| LedgerOp::WithdrawBack { refund_no }),
+        1 => amount().prop_map(|amount| LedgerOp::Receive { item: "I".to_owned(), amount }),
+        1 => amount().prop_map(|amount| LedgerOp::Suspend { item: "I".to_owned(), amount }),
+        1 => Just(LedgerOp::Claim { item: "I".to_owned() }),
     ]
 }
 
@@ -164,6 +206,10 @@ proptest! {
             prop_assert_eq!(-debited(&entries, BookAccount::OccupancyRevenue), model.earned[2]);
             prop_assert_eq!(debited(&entries, BookAccount::PlatformLoss), model.lost);
             prop_assert_eq!(debited(&entries, BookAccount::Adjustment), model.given);
+            let under_way: BTreeMap<_, _> = account.transit.iter().map(|(no, sum)| (no.clone(), sum.0)).collect();
+            prop_assert_eq!(&under_way, &model.under_way);
+            prop_assert_eq!(-debited(&entries, BookAccount::RefundTransit), under_way.values().sum::<i64>());
+            prop_assert_eq!(debited(&entries, BookAccount::Transfer), model.received);
             let facts = Facts { account: &account, entries: &entries, orders: &[] };
             prop_assert_eq!(i1_postings_make_the_account(&facts), vec![]);
             let overdrawn = i4_nothing_is_overdrawn(&facts);

@@ -30,7 +30,7 @@ fn hold(want: i64, min: i64) -> LedgerOp {
 }
 
 fn capture(electricity: i64, service: i64) -> LedgerOp {
-    LedgerOp::Capture { order_no: no("1"), fees: fees(electricity, service) }
+    LedgerOp::Capture { order_no: no("1"), fees: fees(electricity, service), from_hold_only: false }
 }
 
 fn correct(electricity: i64, service: i64) -> LedgerOp {
@@ -139,8 +139,11 @@ fn a_capture_books_the_fees_in_their_order_from_its_sources_in_theirs() {
 
 #[test]
 fn occupancy_is_revenue_of_its_own() {
-    let op =
-        LedgerOp::Capture { order_no: no("1"), fees: Fees { electricity: Fen(1), service: Fen(2), occupancy: Fen(3) } };
+    let op = LedgerOp::Capture {
+        order_no: no("1"),
+        fees: Fees { electricity: Fen(1), service: Fen(2), occupancy: Fen(3) },
+        from_hold_only: false,
+    };
     let change = run(&with_hold(0, 10), &op).unwrap();
     assert_eq!(lines(&change)[2], (B::DriverFrozen, B::OccupancyRevenue, 3, K::Charge));
 }

@@ -46,7 +46,7 @@ fn columns() -> Vec<(&'static str, E)> {
         ("FLT", fault("E106")),
         ("REC", record(StopReason::Full)),
         ("PRV", provisional(ProvisionalCause::Silence)),
-        ("HLD", E::HeldForReview),
+        ("HLD", held()),
         ("APP", E::Approved { by: risk_officer() }),
         ("RJT", E::Rejected { by: Some(risk_officer()) }),
         ("CAP", captured(1_000, 0)),
@@ -55,6 +55,10 @@ fn columns() -> Vec<(&'static str, E)> {
         ("GST", E::GhostSettled { bill: Box::new(bill(800, 200)) }),
         ("REP", E::Repaid { amount: Fen(100) }),
     ]
+}
+
+fn held() -> E {
+    E::HeldForReview { reason: "large_order".to_owned() }
 }
 
 /// How an order comes into the state of a row.
@@ -73,14 +77,14 @@ fn road(row: &str) -> Vec<E> {
         "stopping" => vec![frozen, evidence, stop(true)],
         "stopping faulted" => vec![frozen, evidence, fault("E1")],
         "settling" => vec![frozen, evidence, full()],
-        "settling approved" => vec![frozen, evidence, full(), E::HeldForReview, approved],
-        "held" => vec![frozen, evidence, full(), E::HeldForReview],
-        "held provisional" => vec![frozen, evidence, lost(), E::HeldForReview],
+        "settling approved" => vec![frozen, evidence, full(), held(), approved],
+        "held" => vec![frozen, evidence, full(), held()],
+        "held provisional" => vec![frozen, evidence, lost(), held()],
         "closed" => vec![frozen, evidence, full(), captured(1_000, 0)],
         "closed owing" => vec![frozen, evidence, full(), captured(900, 100)],
         "exception" => vec![frozen, evidence, record(StopReason::Bms), captured(1_000, 0)],
         "exception provisional" => vec![frozen, evidence, lost(), captured(1_000, 0)],
-        "exception rejected" => vec![frozen, evidence, full(), E::HeldForReview, rejected],
+        "exception rejected" => vec![frozen, evidence, full(), held(), rejected],
         "start-failed" => vec![frozen, E::StartDeadlinePassed],
         "start-failed ghost" => vec![frozen, E::StartDeadlinePassed, E::GhostSeen { at: ts("08:05:00") }],
         "canceled" => vec![frozen, stop(true)],

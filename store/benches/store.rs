@@ -18,7 +18,7 @@ use domain::{
 };
 use settlement::{
     ledger::{AccountState, BookAccount, Entry, EntryKind},
-    order::{HistoryRow, NewOrder, Order, OrderLimit, OrderStatus, Outcome},
+    order::{HistoryRow, NewOrder, Order, OrderLimit, OrderStatus, Outcome, PayMode},
     pricing::{Bill, Segment},
 };
 use store::{
@@ -85,6 +85,7 @@ fn order(user: usize, n: i64) -> Order {
         station_id: StationId::parse("S1").unwrap(),
         connector_id: ConnectorId(1),
         limit: OrderLimit { amount_fen: Some(Fen(5000)), ..OrderLimit::default() },
+        pay_mode: PayMode::Freeze,
         tariff_id: "T-0001".to_owned(),
         tariff_version: 3,
         created_at: at(n * 1000 + user as i64),

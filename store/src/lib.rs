@@ -3,6 +3,8 @@
 //! Knows nothing of actors, HTTP or MQTT. An engine stores what it is told; it never decides.
 
 pub mod audit;
+pub mod cases;
+pub mod chain;
 #[cfg(feature = "contract")]
 pub mod contract;
 pub mod failpoint;

@@ -12,6 +12,8 @@ use settlement::{
     tariff::Tariff,
 };
 
+use crate::cases::{Case, CaseFilter, CaseKind, OutboxEvent};
+use crate::chain::Chained;
 use crate::registry::{AuditRow, Integration, Pile, PileState, Rotation, RotationEnd, Station};
 
 /// Facts that belong together, in the order in which they may become visible.
@@ -61,14 +63,19 @@ pub enum Write {
     RotationOver(PileNo, CommandId, RotationEnd),
     /// A draft, or its published form (insert or replace by id; a published one is never replaced).
     Tariff(Box<Tariff>),
-    /// A user's blacklist entry: reason, or `None` to take it off.
-    Blacklist(UserId, Option<String>),
+    /// A user's blacklist entry, or `None` to take it off.
+    Blacklist(UserId, Option<BlacklistEntry>),
     /// A new account of another system; its name must be new. A repeat of the same account changes nothing.
     Integration(Box<Integration>),
     /// An account that is no more; one that is not there is left so.
     IntegrationRemoved(IntegrationName),
     /// An audit row, appended.
     Audit(Box<AuditRow>),
+    /// A case's present form: revision 1 must not exist, a later one follows the stored one. The same form again changes
+    /// nothing.
+    Case(Box<Case>),
+    /// An event for other systems; a repeat of its id changes nothing.
+    Outbox(Box<OutboxEvent>),
 }
 
 /// A ledger operation, computed by `settlement::ledger` and stored whole.
@@ -152,6 +159,65 @@ pub struct Payment {
     pub created_at: Timestamp,
     /// When the channel said so.
     pub paid_at: Option<Timestamp>,
+    /// What of it was given back through the channel or is on its way there; never more than it was.
+    #[serde(default)]
+    pub refunded_fen: Fen,
+    /// When the channel is to be asked what became of it.
+    #[serde(default)]
+    pub due: Option<Timestamp>,
+    /// How often it was asked.
+    #[serde(default)]
+    pub queries: u32,
+    /// When it can be paid no more.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+    /// What the channel's adapter keeps with it, as JSON.
+    #[serde(default)]
+    pub detail: String,
+}
+
+impl Payment {
+    /// A payment that was asked for at `at` and that nobody has to ask the channel about.
+    #[must_use]
+    pub fn new(payment_no: String, user_id: UserId, amount_fen: Fen, channel: String, at: Timestamp) -> Self {
+        Self {
+            payment_no,
+            user_id,
+            amount_fen,
+            channel,
+            state: PaymentState::Pending,
+            transaction_id: None,
+            created_at: at,
+            paid_at: None,
+            refunded_fen: Fen::ZERO,
+            due: None,
+            queries: 0,
+            expires_at: None,
+            detail: String::new(),
+        }
+    }
+}
+
+/// Why a user may not charge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlacklistEntry {
+    /// For people.
+    pub reason: String,
+    /// Who said so: a person, or the name of a rule.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// Until when it holds; `None`: until it is taken off.
+    pub until: Option<Timestamp>,
+}
+
+impl BlacklistEntry {
+    /// Whether it holds at an instant.
+    #[must_use]
+    pub fn holds_at(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
 }
 
 /// Where a payment is.
@@ -164,6 +230,8 @@ pub enum PaymentState {
     Success,
     /// The channel said no.
     Failed,
+    /// It was not paid in its time.
+    Closed,
 }
 
 /// A command and what became of it.
@@ -326,6 +394,8 @@ pub enum Conflict {
     RotationRuns(PileNo),
     /// The tariff is published and cannot be replaced, or its station has this version already.
     TariffPublished(String),
+    /// The case is not at the revision before.
+    CaseRev(CaseKind, String),
     /// The name of the integration is taken.
     IntegrationExists(IntegrationName),
     /// The commit contradicts itself or what is stored (gap in entry numbers, entry of another account, …): a mistake
@@ -398,6 +468,16 @@ pub trait Money: Send + Sync + std::fmt::Debug {
     async fn open_orders(&self) -> Result<Vec<Order>, StoreError>;
     /// A page of orders, newest first.
     async fn orders(&self, filter: &OrderFilter, cursor: Option<&str>, max: usize) -> Result<Page<Order>, StoreError>;
+    /// A page of the orders that ended in `[from, to)`, by the end.
+    async fn orders_ended(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        cursor: Option<&str>,
+        max: usize,
+    ) -> Result<Page<Order>, StoreError>;
+    /// A page of the orders for which something is owed, newest first.
+    async fn owing_orders(&self, cursor: Option<&str>, max: usize) -> Result<Page<Order>, StoreError>;
     /// An order's history, oldest first.
     async fn history(&self, order_no: &OrderNo) -> Result<Vec<HistoryRow>, StoreError>;
     /// The record that stands for an order.
@@ -407,15 +487,50 @@ pub trait Money: Send + Sync + std::fmt::Debug {
     async fn account(&self, user_id: &UserId) -> Result<Option<AccountState>, StoreError>;
     /// An account's entries, newest first.
     async fn entries(&self, user_id: &UserId, cursor: Option<&str>, max: usize) -> Result<Page<Entry>, StoreError>;
+    /// A page of everybody's entries in `[from, to)`, by time.
+    async fn entries_between(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        cursor: Option<&str>,
+        max: usize,
+    ) -> Result<Page<Entry>, StoreError>;
     /// The result of an operation that was done.
     async fn op_result(&self, user_id: &UserId, op: &str) -> Result<Option<String>, StoreError>;
-    /// Why a user may not charge.
-    async fn blacklisted(&self, user_id: &UserId) -> Result<Option<String>, StoreError>;
+    /// Why a user may not charge; whether the entry still holds is for the caller to see.
+    async fn blacklisted(&self, user_id: &UserId) -> Result<Option<BlacklistEntry>, StoreError>;
 
     /// The stored answer to an idempotent call.
     async fn once(&self, caller: &UserId, path: &str, key: &str) -> Result<Option<OnceRow>, StoreError>;
     /// One payment.
     async fn payment(&self, payment_no: &str) -> Result<Option<Payment>, StoreError>;
+    /// A page of a user's payments, newest first.
+    async fn payments_of(
+        &self,
+        user_id: &UserId,
+        cursor: Option<&str>,
+        max: usize,
+    ) -> Result<Page<Payment>, StoreError>;
+    /// A page of the payments that were paid in `[from, to)`, by that time.
+    async fn payments_paid(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        cursor: Option<&str>,
+        max: usize,
+    ) -> Result<Page<Payment>, StoreError>;
+    /// Payments whose channel is to be asked by now, the longest due first.
+    async fn due_payments(&self, now: Timestamp, max: usize) -> Result<Vec<Payment>, StoreError>;
+
+    /// One case.
+    async fn case(&self, kind: CaseKind, id: &str) -> Result<Option<Case>, StoreError>;
+    /// A page of cases, newest first.
+    async fn cases(&self, filter: &CaseFilter, cursor: Option<&str>, max: usize) -> Result<Page<Case>, StoreError>;
+    /// Open cases of a kind that are due by now, the longest due first.
+    async fn due_cases(&self, kind: CaseKind, now: Timestamp, max: usize) -> Result<Vec<Case>, StoreError>;
+    /// Events for other systems with their numbers, those after `after`, in the order they were written.
+    async fn outbox(&self, after: i64, max: usize) -> Result<Vec<(i64, OutboxEvent)>, StoreError>;
+
     /// One command.
     async fn command(&self, command_id: &CommandId) -> Result<Option<CommandRow>, StoreError>;
     /// Commands that are neither answered nor given up.
@@ -448,4 +563,6 @@ pub trait Money: Send + Sync + std::fmt::Debug {
     async fn integrations(&self) -> Result<Vec<Integration>, StoreError>;
     /// Audit rows, newest first.
     async fn audit_rows(&self, cursor: Option<&str>, max: usize) -> Result<Page<AuditRow>, StoreError>;
+    /// Audit rows with their links, oldest first, those after number `after`.
+    async fn audit_chain(&self, after: i64, max: usize) -> Result<Vec<Chained>, StoreError>;
 }

@@ -114,6 +114,9 @@ pub struct AuditRow {
     pub actor: UserId,
     /// In which role.
     pub role: String,
+    /// From which address, when it came over the network.
+    #[serde(default)]
+    pub address: Option<String>,
     /// What, in UPPER_SNAKE.
     pub action: String,
     /// To what.

@@ -13,7 +13,7 @@ use std::{
 
 use actors::{
     Handle,
-    api::{Audience, FleetEvent, LinkState, Live, PileLink, Ports, Refusal, StartOrder, StopBy, Timing, Up},
+    api::{Audience, FleetEvent, LinkState, Live, PileLink, Ports, Refusal, StartOrder, StopBy, Timing, Trusting, Up},
 };
 use domain::{
     AckToken, Clock, ConnectorId, EventId, Fen, Millis, OrderNo, PileCode, PileNo, PriceE4, StationId, StopReason,
@@ -25,12 +25,12 @@ use domain::{
     },
 };
 use settlement::{
-    order::{Order, OrderLimit, OrderStatus},
+    order::{Order, OrderLimit, OrderStatus, PayMode},
     settle::MoneyRules,
     tariff::{Period, Tariff},
 };
 use store::{
-    money::{Commit, CommitOutcome, Money, Payment, PaymentState, Write},
+    money::{Commit, CommitOutcome, Money, Payment, Write},
     registry::{Pile, PileKind, Station},
     sqlite::{Options, SqliteStore},
 };
@@ -146,7 +146,8 @@ pub const TIMING: Timing = Timing {
     offline_grace: Millis::from_secs(86_400),
 };
 
-pub const RULES: MoneyRules = MoneyRules { freeze_default: Fen(5000), freeze_min: Fen(1000), hold_over: Fen(20_000) };
+pub const RULES: MoneyRules =
+    MoneyRules { freeze_default: Fen(5000), freeze_min: Fen(1000), hold_over: Fen(20_000), suspect: None };
 
 impl World {
     /// A new hub; `wallet` fen for the driver `d1`.
@@ -177,6 +178,7 @@ impl World {
             telemetry: store.telemetry(),
             piles: Arc::clone(&ear) as Arc<dyn PileLink>,
             audience: ear,
+            reviewer: Arc::new(Trusting),
         };
         let hub = Handle::start(ports, TIMING, RULES, hot.handle().clone()).await.unwrap();
         Self {
@@ -246,16 +248,8 @@ impl World {
         if amount == 0 {
             return;
         }
-        let payment = Payment {
-            payment_no: format!("PAY{driver}{}", self.token.fetch_add(1, Ordering::SeqCst)),
-            user_id: user(driver),
-            amount_fen: Fen(amount),
-            channel: "sandbox".into(),
-            state: PaymentState::Pending,
-            transaction_id: None,
-            created_at: self.now(),
-            paid_at: None,
-        };
+        let payment_no = format!("PAY{driver}{}", self.token.fetch_add(1, Ordering::SeqCst));
+        let payment = Payment::new(payment_no, user(driver), Fen(amount), "sandbox".into(), self.now());
         let writes = vec![Write::Payment(Box::new(payment.clone()), None)];
         assert_eq!(self.money.commit(Commit { writes }).await, CommitOutcome::Applied);
         assert!(self.hub.credit(payment, "TX".into()).await.unwrap());
@@ -486,6 +480,7 @@ impl World {
             pile_code: pile(n),
             connector_id: ConnectorId(connector),
             limit,
+            pay_mode: PayMode::Freeze,
             once: None,
         };
         self.hub.start_order(ask).await

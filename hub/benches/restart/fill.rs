@@ -11,7 +11,7 @@ use domain::{
 };
 use settlement::{
     ledger::{AccountState, LedgerChange},
-    order::{NewOrder, Order, OrderLimit, RecordFacts},
+    order::{NewOrder, Order, OrderLimit, PayMode, RecordFacts},
     pricing::{self, ChargeEnd, PriceInput, RecordTimes},
     settle::{self, MoneyRules, Plan, Step},
     tariff::{Period, Tariff},
@@ -37,7 +37,8 @@ pub(crate) struct Size {
 const STATION: &str = "S1";
 /// Drivers that share the closed orders; each running charge has a driver of its own.
 const DRIVERS: u32 = 2_000;
-const RULES: MoneyRules = MoneyRules { freeze_default: Fen(5_000), freeze_min: Fen(1_000), hold_over: Fen(20_000) };
+const RULES: MoneyRules =
+    MoneyRules { freeze_default: Fen(5_000), freeze_min: Fen(1_000), hold_over: Fen(20_000), suspect: None };
 const CHARGE: Millis = Millis(1_800_000);
 
 /// Fills a new data directory; the charges run since ten minutes before `now`.
@@ -123,6 +124,7 @@ fn facts(tariff: &Tariff, n: u32, user: &str, pile: u32, at: Timestamp) -> anyho
         station_id: tariff.station_id.clone(),
         connector_id: ConnectorId(1),
         limit: OrderLimit::default(),
+        pay_mode: PayMode::Freeze,
         tariff_id: tariff.tariff_id.clone(),
         tariff_version: tariff.version,
         created_at: at,
@@ -155,7 +157,14 @@ async fn closed(
             end: ChargeEnd::Record(times),
             clock_offset: None,
         })?;
-        let record = RecordFacts { stop_reason: StopReason::Full, fault_code: None, start_soc: None, end_soc: None };
+        let record = RecordFacts {
+            stop_reason: StopReason::Full,
+            fault_code: None,
+            start_soc: None,
+            end_soc: None,
+            meter_start: None,
+            meter_end: None,
+        };
         let plan = settle::finish(&order, &account, &record, &bill, &RULES, end)?;
         take(money, plan, &mut account).await?;
     }

@@ -421,5 +421,5 @@ impl Beginning<'_> {
 fn audit(code: &PileCode, at: Timestamp, action: &str) -> Option<AuditRow> {
     let actor = UserId::parse(code.as_str()).ok()?;
     let (role, target, detail) = ("pile".to_owned(), code.to_string(), json!({}).to_string());
-    Some(AuditRow { at, actor, role, action: action.to_owned(), target, detail })
+    Some(AuditRow { at, actor, role, address: None, action: action.to_owned(), target, detail })
 }

@@ -57,6 +57,7 @@ pub(crate) fn audit_row<const ROLES: Roles>(
         at,
         actor: by.sub.clone(),
         role: by.role.as_str().to_owned(),
+        address: None,
         action: action.to_owned(),
         target: target.to_owned(),
         detail: serde_json::to_string(detail).unwrap_or_default(),

@@ -120,6 +120,10 @@ impl Tokens {
         let claims = jsonwebtoken::decode::<Claims>(token, &self.checking, &self.validation)
             .map_err(|error| refused(format!("the token does not hold: {error}")))?
             .claims;
+        // Names with a tilde are those of the hub's own accounts.
+        if claims.sub.as_str().starts_with('~') {
+            return Err(refused(format!("the name {} is the hub's own", claims.sub)));
+        }
         Ok((claims.sub, claims.role))
     }
 }
@@ -182,6 +186,13 @@ mod tests {
         assert_eq!(tokens.check(&token), Ok((anna(), Role::Risk)));
         let ended = tokens.issue(anna(), Role::Risk, 1_700_000_000).unwrap();
         assert_eq!(tokens.check(&ended).unwrap_err().code, Code::Unauthenticated);
+    }
+
+    #[test]
+    fn nobody_is_one_of_the_hubs_own_accounts() {
+        let tokens = Tokens::new(&[1; 32]);
+        let token = tokens.issue(settlement::ledger::suspense_account(), Role::Driver, FAR).unwrap();
+        assert_eq!(tokens.check(&token).unwrap_err().code, Code::Unauthenticated);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use axum::{
 };
 use domain::{ConnectorId, Fen, OrderNo, PileCode, SocTenths, Timestamp, UserId, WattHours};
 use serde::{Deserialize, Serialize};
-use settlement::order::{HistoryRow, Order, OrderLimit, OrderStatus, Outcome};
+use settlement::order::{HistoryRow, Order, OrderLimit, OrderStatus, Outcome, PayMode};
 use store::money::OrderFilter;
 use utoipa::ToSchema;
 
@@ -95,6 +95,7 @@ pub(crate) async fn create(State(app): State<App>, by: By<DRIVER>, call: Call) -
             pile_code,
             connector_id: ConnectorId(new.connector_id),
             limit,
+            pay_mode: PayMode::Freeze,
             once: key.map(|key| key.with(placed)),
         };
         Ok(placed(&task.actors.start_order(ask).await?))

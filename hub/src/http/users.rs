@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use domain::UserId;
 use serde::{Deserialize, Serialize};
-use store::money::{Commit, Write};
+use store::money::{BlacklistEntry, Commit, Write};
 use utoipa::ToSchema;
 
 use super::{
@@ -55,7 +55,8 @@ pub(crate) async fn blacklist(
         let answer = Answer::ok(&view);
         let now = task.now();
         let audit = audit_row(&by, now, "USER_BLACKLIST", sub.as_str(), &view);
-        let mut writes = vec![Write::Blacklist(sub.clone(), reason), Write::Audit(Box::new(audit))];
+        let entry = reason.map(|reason| BlacklistEntry { reason, by: by.sub.to_string(), at: now, until: None });
+        let mut writes = vec![Write::Blacklist(sub.clone(), entry), Write::Audit(Box::new(audit))];
         writes.extend(key.map(|key| Write::Once(Box::new(key.row(&answer, now)))));
         // In turn with the user's orders, so that none starts past it.
         task.actors.write_for(&sub, Commit { writes }).await?;

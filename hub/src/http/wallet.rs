@@ -4,7 +4,7 @@ use axum::{Json, extract::State, http::HeaderMap};
 use domain::{Fen, OrderNo, Timestamp};
 use serde::{Deserialize, Serialize};
 use settlement::ledger::{BookAccount, Entry, EntryKind};
-use store::money::{Payment, PaymentState, Write};
+use store::money::{Payment, Write};
 use utoipa::ToSchema;
 
 use super::{
@@ -115,16 +115,7 @@ pub(crate) async fn topup(
         let payment_no = new_id("Y", now)?;
         let pay_url = format!("{}{}", public_url(&task.config.http, &headers), pay_path(&payment_no));
         let answer = Answer::created(&Topup { payment_no: payment_no.clone(), pay_url });
-        let payment = Payment {
-            payment_no,
-            user_id: by.sub,
-            amount_fen,
-            channel: new.channel,
-            state: PaymentState::Pending,
-            transaction_id: None,
-            created_at: now,
-            paid_at: None,
-        };
+        let payment = Payment::new(payment_no, by.sub, amount_fen, new.channel, now);
         let mut writes = vec![Write::Payment(Box::new(payment), None)];
         writes.extend(key.map(|key| Write::Once(Box::new(key.row(&answer, now)))));
         task.commit(writes).await?;

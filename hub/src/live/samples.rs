@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use domain::{ConnectorId, Fen, OrderNo, PileCode, PileNo, PriceE4, StationId, Timestamp, UserId, WattHours, Watts};
 use parking_lot::Mutex;
 use settlement::{
-    order::{Order, OrderLimit, OrderStatus, PaymentStatus},
+    order::{NewOrder, Order, OrderLimit, OrderStatus, PayMode, PaymentStatus},
     pricing::{Bill, Segment},
 };
 use store::{
@@ -20,7 +20,7 @@ use super::world::World;
 /// A charging order of `anna`.
 pub(crate) fn order(no: &str) -> Order {
     let created = Timestamp::from_millis_clamped(1_763_690_000_000);
-    Order {
+    let facts = NewOrder {
         order_no: OrderNo::parse(no).unwrap(),
         user_id: UserId::parse("anna").unwrap(),
         pile_code: PileCode::parse("P0001").unwrap(),
@@ -28,29 +28,17 @@ pub(crate) fn order(no: &str) -> Order {
         station_id: StationId::parse("S1").unwrap(),
         connector_id: ConnectorId(1),
         limit: OrderLimit::default(),
+        pay_mode: PayMode::Freeze,
         tariff_id: "T1".to_owned(),
         tariff_version: 1,
+        created_at: created,
+    };
+    Order {
         status: OrderStatus::Charging,
         payment_status: PaymentStatus::Frozen,
-        provisional: false,
-        stop_pending: false,
-        stop_reason: None,
-        fault_code: None,
-        energy_wh: WattHours(0),
-        start_soc: None,
-        end_soc: None,
-        created_at: created,
         started_at: Some(created),
-        ended_at: None,
         frozen_fen: Fen(5000),
-        bill: None,
-        paid_fen: Fen(0),
-        released_fen: Fen(0),
-        debt_fen: Fen(0),
-        corrections: Vec::new(),
-        ghost: None,
-        review: None,
-        rev: 1,
+        ..Order::new(facts)
     }
 }
 

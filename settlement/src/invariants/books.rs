@@ -23,6 +23,10 @@ pub fn i1_postings_make_the_account(facts: &Facts<'_>) -> Vec<Breach> {
     }
     findings.require_equal(|| "available".to_owned(), account.available.0.into(), sums.available);
     findings.require_equal(|| "frozen".to_owned(), account.frozen.0.into(), sums.frozen);
+    let in_transit = total(account.transit.values());
+    findings.require_equal(|| "what is on its way to the channel".to_owned(), in_transit, sums.refund_transit);
+    let in_suspense = total(account.suspense.values());
+    findings.require_equal(|| "what is in suspense".to_owned(), in_suspense, sums.suspense);
 
     let by_order = by_order(facts.entries);
     let mut compare = |what: &str, stored: &BTreeMap<OrderNo, Fen>, sum: &dyn Fn(&OrderNo) -> i128| {
@@ -33,6 +37,7 @@ pub fn i1_postings_make_the_account(facts: &Facts<'_>) -> Vec<Breach> {
         }
     };
     compare("hold", &account.holds, &|no| by_order.get(no).map_or(0, |order| order.all.frozen));
+    compare("write-off", &account.written_off, &|no| by_order.get(no).map_or(0, |order| order.written_off));
     compare("debt", &account.debts, &|no| by_order.get(no).map_or(0, |order| order.all.receivable));
     findings.breaches
 }
@@ -43,7 +48,7 @@ pub fn i4_nothing_is_overdrawn(facts: &Facts<'_>) -> Vec<Breach> {
     let mut findings = Findings::new("I4", facts);
     let account = facts.account;
     findings.require(account.available >= Fen::ZERO, || format!("available is {}", account.available));
-    let held = account.holds.values().fold(0, |sum: i128, hold| sum.saturating_add(hold.0.into()));
+    let held = total(account.holds.values());
     findings.require_equal(|| "frozen".to_owned(), account.frozen.0.into(), held);
     for (order_no, hold) in &account.holds {
         findings.require(*hold >= Fen::ZERO, || format!("the hold of order {order_no} is {hold}"));
@@ -51,10 +56,14 @@ pub fn i4_nothing_is_overdrawn(facts: &Facts<'_>) -> Vec<Breach> {
     for (order_no, debt) in &account.debts {
         findings.require(*debt > Fen::ZERO, || format!("the debt of order {order_no} is {debt}"));
     }
+    for (name, sum) in account.transit.iter().chain(&account.suspense) {
+        findings.require(*sum > Fen::ZERO, || format!("what is set aside as {name} is {sum}"));
+    }
     let mut sums = Balances::default();
     for op in facts.entries.chunk_by(|a, b| a.op == b.op) {
         op.iter().for_each(|entry| sums.add(entry));
-        let lowest = sums.available.min(sums.frozen).min(sums.receivable);
+        let drivers = sums.available.min(sums.frozen).min(sums.receivable);
+        let lowest = drivers.min(sums.refund_transit).min(sums.suspense);
         let name = op.first().map_or("", |entry| entry.op.as_str());
         findings.require(lowest >= 0, || format!("{name} overdrew an account: {lowest} fen"));
     }
@@ -99,4 +108,8 @@ pub fn i6_nothing_is_missing_or_doubled(facts: &Facts<'_>) -> Vec<Breach> {
         findings.require(known.contains(order_no), || format!("order {order_no} has a hold or a debt and is unknown"));
     }
     findings.breaches
+}
+
+fn total<'a>(sums: impl Iterator<Item = &'a Fen>) -> i128 {
+    sums.fold(0, |total: i128, sum| total.saturating_add(sum.0.into()))
 }

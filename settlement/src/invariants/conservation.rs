@@ -3,7 +3,7 @@
 use domain::Fen;
 
 use super::{Breach, Facts, orders::was_taken, replay::Balances};
-use crate::pricing::Bill;
+use crate::{ledger::EntryKind, pricing::Bill};
 
 /// Sums over all accounts. [`Conservation::add`] every account once, then [`Conservation::check`].
 ///
@@ -12,6 +12,7 @@ use crate::pricing::Bill;
 #[derive(Debug, Clone, Default)]
 pub struct Conservation {
     entries: Balances,
+    topped_up: i128,
     available: i128,
     frozen: i128,
     debts: i128,
@@ -22,7 +23,12 @@ pub struct Conservation {
 impl Conservation {
     /// Adds one account.
     pub fn add(&mut self, facts: &Facts<'_>) {
-        facts.entries.iter().for_each(|entry| self.entries.add(entry));
+        for entry in facts.entries {
+            self.entries.add(entry);
+            if entry.kind == EntryKind::TopUp {
+                raise(&mut self.topped_up, entry.amount);
+            }
+        }
         raise(&mut self.available, facts.account.available);
         raise(&mut self.frozen, facts.account.frozen);
         facts.account.debts.values().for_each(|debt| raise(&mut self.debts, *debt));
@@ -47,16 +53,18 @@ impl Conservation {
             }
         };
         if let Some(paid_in) = channel_in {
-            require_equal("top-ups in the books and payments that succeeded", self.entries.channel, paid_in.0.into());
+            require_equal("top-ups in the books and payments that succeeded", self.topped_up, paid_in.0.into());
         }
         let booked = [self.entries.energy, self.entries.service, self.entries.occupancy];
         let booked = booked.into_iter().fold(0, i128::saturating_add);
         require_equal("revenue in the books and in the bills", booked, self.earned);
         let came_in = [self.entries.channel, self.debts, self.lost, self.entries.adjustment];
-        let is_there = [self.available, self.frozen, self.earned];
+        let between = [self.entries.refund_transit, self.entries.suspense, self.entries.transfer];
+        let is_there =
+            [self.available, self.frozen, self.earned, between.iter().copied().fold(0, i128::saturating_add)];
         let sum = |parts: &[i128]| parts.iter().copied().fold(0, i128::saturating_add);
         require_equal(
-            "money in, owed, lost and given away, and what drivers have and what was earned",
+            "money in, owed, lost and given away, and what drivers have, what was earned and what is under way",
             sum(&came_in),
             sum(&is_there),
         );

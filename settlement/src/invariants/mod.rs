@@ -12,7 +12,7 @@
 //! | I4 | nothing is ever overdrawn; frozen is the sum of the holds |
 //! | I5 | a bill is the sum of its fees, its segments re-rate to them, and it is paid or owed to the fen |
 //! | I6 | entries are numbered without gaps, no operation is done twice, an order that is over has no hold, a running one has |
-//! | I7 | over all accounts, money that came in = what drivers have + what was earned − what is owed, lost and given away |
+//! | I7 | over all accounts, money that came in = what drivers have + what was earned + what is under way − what is owed, lost and given away |
 
 mod books;
 mod conservation;

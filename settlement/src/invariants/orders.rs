@@ -7,8 +7,8 @@ use super::{
     replay::{Balances, OrderBalances, by_order},
 };
 use crate::{
-    ledger::BookAccount,
-    order::{Order, OrderStatus, Verdict},
+    ledger::{BookAccount, Entry},
+    order::{Order, OrderStatus, PayMode, Verdict},
     pricing::{Bill, Segment},
 };
 
@@ -45,7 +45,7 @@ pub fn i3_debts_are_shortfalls(facts: &Facts<'_>) -> Vec<Breach> {
     for op in facts.entries.chunk_by(|a, b| a.op == b.op) {
         op.iter().for_each(|entry| sums.add(entry));
         let owes = op.iter().find(|entry| entry.debit == BookAccount::Receivable);
-        if let Some(entry) = owes {
+        if let Some(entry) = owes.filter(|entry| !by_hold_only(facts, entry)) {
             let (name, left) = (&entry.op, sums.available);
             findings.require(left == 0, || format!("{name} made a debt with {left} fen still available"));
         }
@@ -80,9 +80,15 @@ pub fn i5_bills_add_up(facts: &Facts<'_>) -> Vec<Breach> {
             let loss = ghost.map_or(0, |bill| bill.total_fen.0.into());
             findings.require_equal(|| format!("the platform's loss by order {no}"), sums.all.loss, loss);
             let total: i128 = taken.map_or(0, |bill| bill.total_fen.0.into());
-            let settled = i128::from(order.paid_fen.0).saturating_add(order.debt_fen.0.into());
-            findings.require_equal(|| format!("paid and owed of order {no}"), settled, total);
+            let parts = [order.paid_fen, order.debt_fen, order.written_off_fen];
+            let settled = parts.iter().fold(0, |sum: i128, part| sum.saturating_add(part.0.into()));
+            findings.require_equal(|| format!("paid, owed and given up of order {no}"), settled, total);
             findings.require_equal(|| format!("paidFen of order {no}"), order.paid_fen.0.into(), sums.paid);
+            let refunded = order.refunded_fen;
+            findings.require_equal(|| format!("refundedFen of order {no}"), refunded.0.into(), sums.refunded);
+            findings.require(refunded <= order.paid_fen, || format!("order {no} gave back more than was paid"));
+            let given_up = order.written_off_fen.0.into();
+            findings.require_equal(|| format!("writtenOffFen of order {no}"), given_up, sums.written_off);
         } else {
             let moved = sums.paid != 0 && order.status != OrderStatus::Settling;
             findings.require(!moved, || format!("order {no} is {:?} and was charged already", order.status));
@@ -95,6 +101,13 @@ pub fn i5_bills_add_up(facts: &Facts<'_>) -> Vec<Breach> {
 pub(super) fn was_taken(order: &Order) -> bool {
     let rejected = order.review.as_ref().is_some_and(|review| review.verdict == Verdict::Rejected);
     matches!(order.status, OrderStatus::Closed | OrderStatus::ExceptionClosed) && !rejected
+}
+
+/// A charge that was paid for in advance takes nothing beyond its hold: the rest is owed, whatever is available.
+fn by_hold_only(facts: &Facts<'_>, entry: &Entry) -> bool {
+    let prepaid =
+        |order: &&Order| order.pay_mode == PayMode::Prepaid && entry.op == format!("capture:{}", order.order_no);
+    facts.orders.iter().any(|order| prepaid(&order))
 }
 
 fn fees(bill: &Bill) -> [i128; 3] {

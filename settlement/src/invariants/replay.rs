@@ -19,6 +19,9 @@ pub(super) struct Balances {
     pub(super) channel: i128,
     pub(super) loss: i128,
     pub(super) adjustment: i128,
+    pub(super) refund_transit: i128,
+    pub(super) suspense: i128,
+    pub(super) transfer: i128,
 }
 
 impl Balances {
@@ -36,6 +39,9 @@ impl Balances {
             BookAccount::EnergyRevenue => (&mut self.energy, credit),
             BookAccount::ServiceRevenue => (&mut self.service, credit),
             BookAccount::OccupancyRevenue => (&mut self.occupancy, credit),
+            BookAccount::RefundTransit => (&mut self.refund_transit, credit),
+            BookAccount::Suspense => (&mut self.suspense, credit),
+            BookAccount::Transfer => (&mut self.transfer, credit),
             BookAccount::Receivable => (&mut self.receivable, credit.saturating_neg()),
             BookAccount::Channel => (&mut self.channel, credit.saturating_neg()),
             BookAccount::PlatformLoss => (&mut self.loss, credit.saturating_neg()),
@@ -57,15 +63,23 @@ pub(super) struct OrderBalances {
     pub(super) captured: i128,
     /// What the driver has paid for it: charges and repayments less what a correction gave back.
     pub(super) paid: i128,
+    /// Credited by after-sales refunds.
+    pub(super) refunded: i128,
+    /// Given up of what was owed.
+    pub(super) written_off: i128,
 }
 
 impl OrderBalances {
     fn add(&mut self, entry: &Entry) {
-        use BookAccount::{Adjustment, DriverAvailable, DriverFrozen};
+        use BookAccount::{Adjustment, DriverAvailable, DriverFrozen, Receivable};
         let amount = i128::from(entry.amount.0);
         let raise = |sum: &mut i128, by: i128| *sum = sum.saturating_add(by);
         self.all.add(entry);
-        if entry.debit == DriverAvailable && entry.credit == DriverFrozen {
+        if entry.debit == Adjustment && entry.credit == DriverAvailable {
+            raise(&mut self.refunded, amount);
+        } else if entry.debit == Adjustment && entry.credit == Receivable {
+            raise(&mut self.written_off, amount);
+        } else if entry.debit == DriverAvailable && entry.credit == DriverFrozen {
             raise(&mut self.set_aside, amount);
         } else if entry.debit == DriverFrozen && entry.credit == DriverAvailable {
             raise(&mut self.released, amount);
@@ -74,7 +88,7 @@ impl OrderBalances {
             raise(&mut self.paid, amount);
         } else if entry.debit == DriverAvailable {
             raise(&mut self.paid, amount);
-        } else if entry.credit == DriverAvailable && entry.debit != Adjustment {
+        } else if entry.credit == DriverAvailable {
             raise(&mut self.paid, amount.saturating_neg());
         }
     }

@@ -5,6 +5,7 @@ use domain::{Fen, OrderNo, Timestamp};
 use super::{
     AccountState, BookAccount, EntryKind, Fees, LedgerChange, LedgerError, LedgerOp, OpResult,
     posting::{Journal, Side, revenue_sides},
+    transit,
 };
 
 /// Works an operation out. Nothing is changed: the caller stores [`LedgerChange`] whole.
@@ -19,11 +20,21 @@ pub fn apply(account: &AccountState, op: &LedgerOp, at: Timestamp) -> Result<Led
         LedgerOp::TopUp { amount, .. } => top_up(&mut next, &mut journal, *amount),
         LedgerOp::Hold { order_no, want, min } => hold(&mut next, &mut journal, order_no, *want, *min),
         LedgerOp::Void { order_no } => void(&mut next, &mut journal, order_no),
-        LedgerOp::Capture { order_no, fees } => capture(&mut next, &mut journal, order_no, fees),
+        LedgerOp::Capture { order_no, fees, from_hold_only } => {
+            capture(&mut next, &mut journal, order_no, fees, *from_hold_only)
+        }
         LedgerOp::Repay { order_no, amount, .. } => repay(&mut next, &mut journal, order_no, *amount),
         LedgerOp::Correct { order_no, fees } => correct(&mut next, &mut journal, order_no, fees),
         LedgerOp::GhostLoss { fees, .. } => ghost_loss(&mut journal, fees),
         LedgerOp::Refund { amount, .. } => refund(&mut next, &mut journal, *amount),
+        LedgerOp::WriteOff { order_no, amount, .. } => write_off(&mut next, &mut journal, order_no, *amount),
+        LedgerOp::Withdraw { refund_no, amount } => transit::withdraw(&mut next, &mut journal, refund_no, *amount),
+        LedgerOp::Withdrawn { refund_no } => transit::withdrawn(&mut next, &mut journal, refund_no),
+        LedgerOp::WithdrawBack { refund_no } => transit::withdraw_back(&mut next, &mut journal, refund_no),
+        LedgerOp::Suspend { item, amount } => transit::suspend(&mut next, &mut journal, item, *amount),
+        LedgerOp::Claim { item } => transit::leave_suspense(&mut next, &mut journal, item, BookAccount::Transfer),
+        LedgerOp::Receive { amount, .. } => transit::receive(&mut next, &mut journal, *amount),
+        LedgerOp::SendBack { item } => transit::leave_suspense(&mut next, &mut journal, item, BookAccount::Channel),
     }?;
     let entries = journal.into_entries();
     next.entry_seq = entries.last().map_or(account.entry_seq, |last| last.seq);
@@ -78,11 +89,14 @@ fn capture(
     journal: &mut Journal<'_>,
     order_no: &OrderNo,
     fees: &Fees,
+    from_hold_only: bool,
 ) -> Result<OpResult, LedgerError> {
     let total = not_negative(fees)?;
     let hold = take_hold(next, order_no)?;
     let from_hold = hold.min(total);
-    let (from_available, debt) = take_available(next, order_no, difference(total, from_hold)?)?;
+    let rest = difference(total, from_hold)?;
+    let payable = if from_hold_only { Fen::ZERO } else { next.available };
+    let (from_available, debt) = take_available(next, order_no, rest, payable)?;
     journal.pair(
         &[
             Side::new(BookAccount::DriverFrozen, EntryKind::Charge, from_hold),
@@ -129,7 +143,8 @@ fn correct(
     let mut debits = revenue_sides(&negated(fees)?, kind, |fee| fee.max(Fen::ZERO));
     let mut credits = revenue_sides(fees, kind, |fee| fee.max(Fen::ZERO));
     if total >= Fen::ZERO {
-        let (paid, debt) = take_available(next, order_no, total)?;
+        let payable = next.available;
+        let (paid, debt) = take_available(next, order_no, total, payable)?;
         debits.push(Side::new(BookAccount::DriverAvailable, kind, paid));
         debits.push(Side::new(BookAccount::Receivable, EntryKind::Debt, debt));
         journal.pair(&debits, &credits)?;
@@ -161,6 +176,25 @@ fn refund(next: &mut AccountState, journal: &mut Journal<'_>, amount: Fen) -> Re
     Ok(OpResult::Refunded { amount })
 }
 
+fn write_off(
+    next: &mut AccountState,
+    journal: &mut Journal<'_>,
+    order_no: &OrderNo,
+    amount: Fen,
+) -> Result<OpResult, LedgerError> {
+    positive(amount)?;
+    let debt = *next.debts.get(order_no).ok_or_else(|| LedgerError::NoDebt(order_no.clone()))?;
+    if amount > debt {
+        return Err(LedgerError::MoreThanDebt { order_no: order_no.clone(), amount, debt });
+    }
+    let debt_left = difference(debt, amount)?;
+    set_debt(next, order_no, debt_left);
+    let earlier = next.written_off.get(order_no).copied().unwrap_or_default();
+    next.written_off.insert(order_no.clone(), sum(earlier, amount)?);
+    journal.line(BookAccount::Adjustment, BookAccount::Receivable, EntryKind::WriteOff, amount)?;
+    Ok(OpResult::WrittenOff { amount, debt_left })
+}
+
 fn take_hold(next: &mut AccountState, order_no: &OrderNo) -> Result<Fen, LedgerError> {
     let hold = next.holds.remove(order_no).ok_or_else(|| LedgerError::NoHold(order_no.clone()))?;
     next.frozen = difference(next.frozen, hold)?;
@@ -172,9 +206,14 @@ fn release(next: &mut AccountState, journal: &mut Journal<'_>, amount: Fen) -> R
     journal.line(BookAccount::DriverFrozen, BookAccount::DriverAvailable, EntryKind::Release, amount)
 }
 
-/// Takes what is available, up to `amount`; the rest is owed. Answers both.
-fn take_available(next: &mut AccountState, order_no: &OrderNo, amount: Fen) -> Result<(Fen, Fen), LedgerError> {
-    let paid = amount.min(next.available);
+/// Takes `amount` out of what is `payable` of what is available; the rest is owed. Answers both.
+fn take_available(
+    next: &mut AccountState,
+    order_no: &OrderNo,
+    amount: Fen,
+    payable: Fen,
+) -> Result<(Fen, Fen), LedgerError> {
+    let paid = amount.min(payable);
     let debt = difference(amount, paid)?;
     next.available = difference(next.available, paid)?;
     let owed = next.debts.get(order_no).copied().unwrap_or_default();
@@ -190,7 +229,7 @@ fn set_debt(next: &mut AccountState, order_no: &OrderNo, debt: Fen) {
     }
 }
 
-fn positive(amount: Fen) -> Result<(), LedgerError> {
+pub(super) fn positive(amount: Fen) -> Result<(), LedgerError> {
     if amount > Fen::ZERO { Ok(()) } else { Err(LedgerError::NotPositive(amount)) }
 }
 
@@ -205,25 +244,33 @@ fn negated(fees: &Fees) -> Result<Fees, LedgerError> {
     Fees::default().less(fees).ok_or(LedgerError::Overflow)
 }
 
-fn sum(a: Fen, b: Fen) -> Result<Fen, LedgerError> {
+pub(super) fn sum(a: Fen, b: Fen) -> Result<Fen, LedgerError> {
     a.checked_add(b).ok_or(LedgerError::Overflow)
 }
 
-fn difference(a: Fen, b: Fen) -> Result<Fen, LedgerError> {
+pub(super) fn difference(a: Fen, b: Fen) -> Result<Fen, LedgerError> {
     a.checked_sub(b).ok_or(LedgerError::Overflow)
 }
 
 impl LedgerOp {
     const fn order_no(&self) -> Option<&OrderNo> {
         match self {
-            Self::TopUp { .. } => None,
+            Self::TopUp { .. }
+            | Self::Withdraw { .. }
+            | Self::Withdrawn { .. }
+            | Self::WithdrawBack { .. }
+            | Self::Suspend { .. }
+            | Self::Claim { .. }
+            | Self::Receive { .. }
+            | Self::SendBack { .. } => None,
             Self::Hold { order_no, .. }
             | Self::Void { order_no }
             | Self::Capture { order_no, .. }
             | Self::Repay { order_no, .. }
             | Self::Correct { order_no, .. }
             | Self::GhostLoss { order_no, .. }
-            | Self::Refund { order_no, .. } => Some(order_no),
+            | Self::Refund { order_no, .. }
+            | Self::WriteOff { order_no, .. } => Some(order_no),
         }
     }
 }

@@ -15,10 +15,22 @@
 //! | correct, less | `correct:{orderNo}` | revenues → receivable, driver available |
 //! | ghost loss | `ghost:{orderNo}` | platform loss → revenues |
 //! | refund | `refund:{adjustmentId}` | adjustment → driver available |
+//! | write-off | `writeoff:{writeOffId}` | adjustment → receivable |
+//! | withdraw | `withdraw:{refundNo}` | driver available → refund transit |
+//! | withdrawn | `withdrawn:{refundNo}` | refund transit → channel |
+//! | withdraw back | `withdraw-back:{refundNo}` | refund transit → driver available |
+//! | suspend | `suspend:{item}` | channel → suspense |
+//! | claim | `claim:{item}` | suspense → transfer |
+//! | receive | `receive:{item}` | transfer → driver available |
+//! | send back | `send-back:{item}` | suspense → channel |
+//!
+//! Money whose owner nobody knows lies in the partition of [`suspense_account`]. It gets to its owner in two operations,
+//! because no operation spans two partitions: what was claimed and not yet received stands in `transfer`.
 
 mod apply;
 mod op;
 mod posting;
+mod transit;
 
 use std::collections::BTreeMap;
 
@@ -46,6 +58,15 @@ pub struct AccountState {
     pub holds: BTreeMap<OrderNo, Fen>,
     /// Open debts by order: what is still owed.
     pub debts: BTreeMap<OrderNo, Fen>,
+    /// What was given up of debts, by order, for ever: tells a write-off from a repayment.
+    #[serde(default)]
+    pub written_off: BTreeMap<OrderNo, Fen>,
+    /// Refunds on their way to the channel, by refund number.
+    #[serde(default)]
+    pub transit: BTreeMap<String, Fen>,
+    /// Money nobody knows the owner of, by item; only in the partition of [`suspense_account`].
+    #[serde(default)]
+    pub suspense: BTreeMap<String, Fen>,
 }
 
 /// The named accounts of the books.
@@ -70,6 +91,12 @@ pub enum BookAccount {
     PlatformLoss,
     /// After-sales refunds and write-offs.
     Adjustment,
+    /// On its way back to where it came from (a liability of the platform).
+    RefundTransit,
+    /// Came in and nobody knows for whom (a liability of the platform).
+    Suspense,
+    /// Claimed in one partition and not yet received in another.
+    Transfer,
 }
 
 /// One line of the books: appended, never edited. `amount` is debited to one account and credited to another, so that
@@ -119,6 +146,16 @@ pub enum EntryKind {
     PlatformLoss,
     /// After-sales refund.
     AfterSalesRefund,
+    /// A debt nobody will pay.
+    WriteOff,
+    /// Unused money goes back through its channel.
+    Withdrawal,
+    /// The channel did not take it: it is available again.
+    WithdrawalBack,
+    /// Money nobody knows the owner of.
+    Suspense,
+    /// Such money found its owner.
+    SuspenseResolved,
 }
 
 impl AccountState {
@@ -133,6 +170,22 @@ impl AccountState {
             entry_seq: 0,
             holds: BTreeMap::new(),
             debts: BTreeMap::new(),
+            written_off: BTreeMap::new(),
+            transit: BTreeMap::new(),
+            suspense: BTreeMap::new(),
         }
     }
 }
+
+/// The partition of money nobody knows the owner of. No token can carry this name: the hub refuses it as a `sub`.
+///
+/// # Panics
+/// Never: the name is a valid one.
+#[must_use]
+pub fn suspense_account() -> UserId {
+    #[allow(clippy::unwrap_used, reason = "a constant, checked by a test")]
+    UserId::parse(SUSPENSE_ACCOUNT).unwrap()
+}
+
+/// See [`suspense_account`].
+pub const SUSPENSE_ACCOUNT: &str = "~suspense";

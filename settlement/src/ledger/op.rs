@@ -1,6 +1,6 @@
 //! What may be asked of an account, and what it answers.
 
-use domain::{Fen, OrderNo};
+use domain::{Fen, OrderNo, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::{AccountState, Entry};
@@ -37,6 +37,8 @@ pub enum LedgerOp {
         order_no: OrderNo,
         /// What is taken; not negative.
         fees: Fees,
+        /// The order was paid for in advance: what is available is not touched, the rest is owed.
+        from_hold_only: bool,
     },
     /// Pays a debt from what is available.
     Repay {
@@ -70,6 +72,56 @@ pub enum LedgerOp {
         adjustment_id: String,
         /// How much; positive.
         amount: Fen,
+    },
+    /// Gives a debt up.
+    WriteOff {
+        /// Of which order.
+        order_no: OrderNo,
+        /// The approved write-off; done once.
+        write_off_id: String,
+        /// How much; positive, at most the debt.
+        amount: Fen,
+    },
+    /// Sets unused money aside that goes back through its channel.
+    Withdraw {
+        /// The refund.
+        refund_no: String,
+        /// How much; positive, at most what is available.
+        amount: Fen,
+    },
+    /// The channel has given it back.
+    Withdrawn {
+        /// The refund.
+        refund_no: String,
+    },
+    /// The channel will not give it back: it is available again.
+    WithdrawBack {
+        /// The refund.
+        refund_no: String,
+    },
+    /// Books money that came in for nobody known; in the partition of [`suspense_account`](super::suspense_account).
+    Suspend {
+        /// Names it: channel and transaction.
+        item: String,
+        /// How much; positive.
+        amount: Fen,
+    },
+    /// Takes it out for its owner, whose [`LedgerOp::Receive`] follows.
+    Claim {
+        /// Which.
+        item: String,
+    },
+    /// Credits what was claimed.
+    Receive {
+        /// Which.
+        item: String,
+        /// How much; what the claim took out.
+        amount: Fen,
+    },
+    /// Gives it back through its channel.
+    SendBack {
+        /// Which.
+        item: String,
     },
 }
 
@@ -151,6 +203,18 @@ pub enum OpResult {
         /// How much.
         amount: Fen,
     },
+    /// Given up.
+    WrittenOff {
+        /// How much.
+        amount: Fen,
+        /// What is still owed.
+        debt_left: Fen,
+    },
+    /// Moved between what is available, on its way, unknown, and the channel.
+    Moved {
+        /// How much.
+        amount: Fen,
+    },
 }
 
 /// Why the ledger refuses.
@@ -205,6 +269,15 @@ pub enum LedgerError {
     /// A fee of a bill must not be negative.
     #[error("a fee must not be negative, this is {0}")]
     NegativeFee(Fen),
+    /// The refund was set aside already, or the suspense item is there already.
+    #[error("{0} is on its way already")]
+    InTransit(String),
+    /// No such refund is on its way, or no such money is in suspense.
+    #[error("nothing of {0} is there to move")]
+    NotInTransit(String),
+    /// Money of nobody known lies in its own partition only.
+    #[error("suspense operations belong to the account ~suspense, not to {0}")]
+    NotSuspense(UserId),
     /// Numbers beyond all sense.
     #[error("the amount is too large for the books")]
     Overflow,
@@ -223,6 +296,14 @@ impl LedgerOp {
             Self::Correct { order_no, .. } => format!("correct:{order_no}"),
             Self::GhostLoss { order_no, .. } => format!("ghost:{order_no}"),
             Self::Refund { adjustment_id, .. } => format!("refund:{adjustment_id}"),
+            Self::WriteOff { write_off_id, .. } => format!("writeoff:{write_off_id}"),
+            Self::Withdraw { refund_no, .. } => format!("withdraw:{refund_no}"),
+            Self::Withdrawn { refund_no } => format!("withdrawn:{refund_no}"),
+            Self::WithdrawBack { refund_no } => format!("withdraw-back:{refund_no}"),
+            Self::Suspend { item, .. } => format!("suspend:{item}"),
+            Self::Claim { item } => format!("claim:{item}"),
+            Self::Receive { item, .. } => format!("receive:{item}"),
+            Self::SendBack { item } => format!("send-back:{item}"),
         }
     }
 }

@@ -35,7 +35,7 @@ impl Order {
                 self.provisional = true;
                 self.take_bill(bill);
             }
-            E::HeldForReview => {}
+            E::HeldForReview { reason } => self.hold_reason = Some(reason.clone()),
             E::Approved { by } => self.review = Some(review(Some(by.clone()), Verdict::Approved, now)),
             E::Rejected { by } => {
                 self.review = Some(review(by.clone(), Verdict::Rejected, now));
@@ -59,6 +59,15 @@ impl Order {
                 self.debt_fen = minus(self.debt_fen, *amount);
                 self.note_debt();
             }
+            E::WrittenOff { amount } => {
+                self.written_off_fen = plus(self.written_off_fen, *amount);
+                self.debt_fen = minus(self.debt_fen, *amount);
+                self.note_debt();
+            }
+            E::Refunded { amount } => {
+                self.refunded_fen = plus(self.refunded_fen, *amount);
+                self.note_debt();
+            }
         }
     }
 
@@ -79,6 +88,8 @@ impl Order {
         }
         self.start_soc = facts.start_soc.or(self.start_soc);
         self.end_soc = facts.end_soc.or(self.end_soc);
+        self.meter_start = facts.meter_start.or(self.meter_start);
+        self.meter_end = facts.meter_end.or(self.meter_end);
     }
 
     fn take_bill(&mut self, bill: &Bill) {
@@ -107,13 +118,21 @@ impl Order {
         self.note_debt();
     }
 
-    /// Keeps `payment_status` in step with the debt; what says more than paid or unpaid stays.
+    /// Keeps `payment_status` in step with what is owed and what was given back. It says nothing of a bill that was never
+    /// taken.
     fn note_debt(&mut self) {
-        if self.debt_fen > Fen::ZERO {
-            self.payment_status = PaymentStatus::Unpaid;
-        } else if self.payment_status == PaymentStatus::Unpaid {
-            self.payment_status = PaymentStatus::Paid;
+        if matches!(self.payment_status, PaymentStatus::None | PaymentStatus::Frozen) {
+            return;
         }
+        self.payment_status = if self.debt_fen > Fen::ZERO {
+            PaymentStatus::Unpaid
+        } else if self.refunded_fen == Fen::ZERO {
+            PaymentStatus::Paid
+        } else if self.refunded_fen < self.paid_fen {
+            PaymentStatus::PartiallyRefunded
+        } else {
+            PaymentStatus::Refunded
+        };
     }
 }
 

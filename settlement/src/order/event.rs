@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use domain::{Fen, SocTenths, StopReason, Timestamp, UserId, wire::Finished};
+use domain::{Fen, SocTenths, StopReason, Timestamp, UserId, WattHours, wire::Finished};
 
 use crate::pricing::Bill;
 
@@ -58,8 +58,11 @@ pub enum OrderEvent {
         /// Priced from the last reading.
         bill: Box<Bill>,
     },
-    /// The bill is over the risk threshold.
-    HeldForReview,
+    /// The bill is over the risk threshold, or suspect.
+    HeldForReview {
+        /// The rule that says so.
+        reason: String,
+    },
     /// A person approved the held bill.
     Approved {
         /// Who.
@@ -105,6 +108,16 @@ pub enum OrderEvent {
         /// How much.
         amount: Fen,
     },
+    /// Part of the debt was given up.
+    WrittenOff {
+        /// How much.
+        amount: Fen,
+    },
+    /// Part of what was paid was given back.
+    Refunded {
+        /// How much.
+        amount: Fen,
+    },
 }
 
 /// Who asked for a stop.
@@ -140,6 +153,10 @@ pub struct RecordFacts {
     pub start_soc: Option<SocTenths>,
     /// Battery at the end.
     pub end_soc: Option<SocTenths>,
+    /// The pile's energy register at the start.
+    pub meter_start: Option<WattHours>,
+    /// The pile's energy register at the end.
+    pub meter_end: Option<WattHours>,
 }
 
 impl From<&Finished> for RecordFacts {
@@ -149,6 +166,8 @@ impl From<&Finished> for RecordFacts {
             fault_code: record.fault_code.clone(),
             start_soc: record.start_soc,
             end_soc: record.end_soc,
+            meter_start: record.meter_start,
+            meter_end: record.meter_end,
         }
     }
 }
@@ -196,7 +215,7 @@ impl fmt::Display for OrderEvent {
                 let (cause, wh, fen) = (cause.word(), bill.energy_wh.0, bill.total_fen.0);
                 write!(f, "PROVISIONAL_ENDED cause={cause} wh={wh} fen={fen}")
             }
-            Self::HeldForReview => write!(f, "HELD_FOR_REVIEW"),
+            Self::HeldForReview { reason } => write!(f, "HELD_FOR_REVIEW reason={reason}"),
             Self::Approved { by } => write!(f, "APPROVED by={by}"),
             Self::Rejected { by: Some(by) } => write!(f, "REJECTED by={by}"),
             Self::Rejected { by: None } => write!(f, "REJECTED"),
@@ -210,6 +229,8 @@ impl fmt::Display for OrderEvent {
             Self::GhostSeen { at } => write!(f, "GHOST_SEEN at={at}"),
             Self::GhostSettled { bill } => write!(f, "GHOST_SETTLED wh={} fen={}", bill.energy_wh.0, bill.total_fen.0),
             Self::Repaid { amount } => write!(f, "REPAID fen={}", amount.0),
+            Self::WrittenOff { amount } => write!(f, "WRITTEN_OFF fen={}", amount.0),
+            Self::Refunded { amount } => write!(f, "REFUNDED fen={}", amount.0),
         }
     }
 }

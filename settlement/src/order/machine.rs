@@ -1,6 +1,6 @@
 //! Every transition of an order: one exhaustive match per status, no event left to chance.
 
-use domain::{StopReason, Timestamp};
+use domain::{Fen, StopReason, Timestamp};
 
 use super::{HistoryRow, Order, OrderEvent as E, OrderStatus, Outcome};
 
@@ -53,14 +53,16 @@ impl Order {
             | E::StartRejected { .. }
             | E::StartDeadlinePassed
             | E::StopUnanswered
-            | E::HeldForReview
+            | E::HeldForReview { .. }
             | E::Approved { .. }
             | E::Rejected { .. }
             | E::Captured { .. }
             | E::CorrectionMade { .. }
             | E::GhostSeen { .. }
             | E::GhostSettled { .. }
-            | E::Repaid { .. } => None,
+            | E::Repaid { .. }
+            | E::WrittenOff { .. }
+            | E::Refunded { .. } => None,
         }
     }
 
@@ -76,20 +78,22 @@ impl Order {
             | E::StartDeadlinePassed
             | E::StopAsked { .. }
             | E::StopAccepted
-            | E::HeldForReview
+            | E::HeldForReview { .. }
             | E::Approved { .. }
             | E::Rejected { .. }
             | E::Captured { .. }
             | E::CorrectionMade { .. }
             | E::GhostSeen { .. }
             | E::GhostSettled { .. }
-            | E::Repaid { .. } => None,
+            | E::Repaid { .. }
+            | E::WrittenOff { .. }
+            | E::Refunded { .. } => None,
         }
     }
 
     fn settling(&self, event: &E) -> Option<OrderStatus> {
         match event {
-            E::HeldForReview => self.review.is_none().then_some(OrderStatus::Held),
+            E::HeldForReview { .. } => self.review.is_none().then_some(OrderStatus::Held),
             E::Captured { .. } => Some(self.closing_status()),
             E::Frozen { .. }
             | E::EvidenceSeen { .. }
@@ -106,7 +110,9 @@ impl Order {
             | E::CorrectionMade { .. }
             | E::GhostSeen { .. }
             | E::GhostSettled { .. }
-            | E::Repaid { .. } => None,
+            | E::Repaid { .. }
+            | E::WrittenOff { .. }
+            | E::Refunded { .. } => None,
         }
     }
 
@@ -125,18 +131,23 @@ impl Order {
             | E::FaultReported { .. }
             | E::RecordReceived { .. }
             | E::ProvisionalEnded { .. }
-            | E::HeldForReview
+            | E::HeldForReview { .. }
             | E::Captured { .. }
             | E::GhostSeen { .. }
             | E::GhostSettled { .. }
-            | E::Repaid { .. } => None,
+            | E::Repaid { .. }
+            | E::WrittenOff { .. }
+            | E::Refunded { .. } => None,
         }
     }
 
     fn closed(&self, event: &E) -> Option<OrderStatus> {
         match event {
             E::CorrectionMade { .. } => self.provisional.then_some(self.status),
-            E::Repaid { amount } => (1..=self.debt_fen.0).contains(&amount.0).then_some(self.status),
+            E::Repaid { amount } | E::WrittenOff { amount } => {
+                (1..=self.debt_fen.0).contains(&amount.0).then_some(self.status)
+            }
+            E::Refunded { amount } => (1..=self.refundable().0).contains(&amount.0).then_some(self.status),
             E::Frozen { .. }
             | E::EvidenceSeen { .. }
             | E::StartRejected { .. }
@@ -147,7 +158,7 @@ impl Order {
             | E::FaultReported { .. }
             | E::RecordReceived { .. }
             | E::ProvisionalEnded { .. }
-            | E::HeldForReview
+            | E::HeldForReview { .. }
             | E::Approved { .. }
             | E::Rejected { .. }
             | E::Captured { .. }
@@ -173,13 +184,21 @@ impl Order {
             | E::FaultReported { .. }
             | E::RecordReceived { .. }
             | E::ProvisionalEnded { .. }
-            | E::HeldForReview
+            | E::HeldForReview { .. }
             | E::Approved { .. }
             | E::Rejected { .. }
             | E::Captured { .. }
             | E::CorrectionMade { .. }
-            | E::Repaid { .. } => None,
+            | E::Repaid { .. }
+            | E::WrittenOff { .. }
+            | E::Refunded { .. } => None,
         }
+    }
+
+    /// What of the payments has not been given back yet.
+    #[must_use]
+    pub fn refundable(&self) -> Fen {
+        self.paid_fen.checked_sub(self.refunded_fen).unwrap_or_default()
     }
 
     fn closing_status(&self) -> OrderStatus {
@@ -208,14 +227,16 @@ const fn placed(event: &E) -> Option<OrderStatus> {
         | E::FaultReported { .. }
         | E::RecordReceived { .. }
         | E::ProvisionalEnded { .. }
-        | E::HeldForReview
+        | E::HeldForReview { .. }
         | E::Approved { .. }
         | E::Rejected { .. }
         | E::Captured { .. }
         | E::CorrectionMade { .. }
         | E::GhostSeen { .. }
         | E::GhostSettled { .. }
-        | E::Repaid { .. } => None,
+        | E::Repaid { .. }
+        | E::WrittenOff { .. }
+        | E::Refunded { .. } => None,
     }
 }
 
@@ -230,13 +251,15 @@ const fn starting(event: &E) -> Option<OrderStatus> {
         | E::StopUnanswered
         | E::FaultReported { .. }
         | E::ProvisionalEnded { .. }
-        | E::HeldForReview
+        | E::HeldForReview { .. }
         | E::Approved { .. }
         | E::Rejected { .. }
         | E::Captured { .. }
         | E::CorrectionMade { .. }
         | E::GhostSeen { .. }
         | E::GhostSettled { .. }
-        | E::Repaid { .. } => None,
+        | E::Repaid { .. }
+        | E::WrittenOff { .. }
+        | E::Refunded { .. } => None,
     }
 }

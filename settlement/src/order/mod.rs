@@ -27,7 +27,8 @@
 //!
 //! Beside the status, in place: `StopAsked` for an offline pile sets `stop_pending`; `FaultReported` while STOPPING sets
 //! `stopReason` 3 and the code, and the record that follows cannot take them away; `CorrectionMade` puts a provisional
-//! bill right wherever its order is (HELD, EXCEPTION_CLOSED); `Repaid` lowers the debt of a closed order; `GhostSeen` and
+//! bill right wherever its order is (HELD, EXCEPTION_CLOSED); `Repaid` and `WrittenOff` lower the debt of a closed order,
+//! `Refunded` gives back of what was paid; `GhostSeen` and
 //! `GhostSettled` note a charge that began after START_FAILED or CANCELED. Everything else is illegal or repeated,
 //! changes nothing, and is told by a history row with the outcome IGNORED.
 
@@ -62,6 +63,9 @@ pub struct Order {
     pub connector_id: ConnectorId,
     /// What the driver asked for.
     pub limit: OrderLimit,
+    /// How it is paid for.
+    #[serde(default)]
+    pub pay_mode: PayMode,
     /// The tariff in force at creation, used to the end.
     pub tariff_id: String,
     /// See `tariff_id`.
@@ -100,6 +104,21 @@ pub struct Order {
     pub released_fen: Fen,
     /// What is still owed.
     pub debt_fen: Fen,
+    /// What was given back afterwards; never more than was paid.
+    #[serde(default)]
+    pub refunded_fen: Fen,
+    /// What was given up of the debt.
+    #[serde(default)]
+    pub written_off_fen: Fen,
+    /// The pile's energy register at the start and at the end, as the record says.
+    #[serde(default)]
+    pub meter_start: Option<WattHours>,
+    /// See `meter_start`.
+    #[serde(default)]
+    pub meter_end: Option<WattHours>,
+    /// Why the bill waits for a person, or waited: the name of the rule.
+    #[serde(default)]
+    pub hold_reason: Option<String>,
     /// Differences to the provisional bill.
     pub corrections: Vec<Correction>,
     /// Charge that began after the order was over: paid by the platform.
@@ -109,6 +128,20 @@ pub struct Order {
     pub review: Option<Review>,
     /// Counts the stored changes.
     pub rev: i64,
+}
+
+/// How an order is paid for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum PayMode {
+    /// A sum is set aside, the bill taken from it and from what is available, the rest given back.
+    #[default]
+    Freeze,
+    /// A fixed sum is paid in advance: the bill is taken from it alone. What is left goes back, what is missing is asked
+    /// for as a debt.
+    Prepaid,
+    /// Nothing is set aside: the bill is taken from what is available, the rest is a debt.
+    Postpaid,
 }
 
 /// What the driver asked for; nothing means no limit.
@@ -260,6 +293,8 @@ pub struct NewOrder {
     pub connector_id: ConnectorId,
     /// What the driver asked for.
     pub limit: OrderLimit,
+    /// How it is paid for.
+    pub pay_mode: PayMode,
     /// The tariff in force.
     pub tariff_id: String,
     /// See `tariff_id`.
@@ -280,6 +315,7 @@ impl Order {
             station_id: facts.station_id,
             connector_id: facts.connector_id,
             limit: facts.limit,
+            pay_mode: facts.pay_mode,
             tariff_id: facts.tariff_id,
             tariff_version: facts.tariff_version,
             status: OrderStatus::Placed,
@@ -299,6 +335,11 @@ impl Order {
             paid_fen: Fen::ZERO,
             released_fen: Fen::ZERO,
             debt_fen: Fen::ZERO,
+            refunded_fen: Fen::ZERO,
+            written_off_fen: Fen::ZERO,
+            meter_start: None,
+            meter_end: None,
+            hold_reason: None,
             corrections: Vec::new(),
             ghost: None,
             review: None,

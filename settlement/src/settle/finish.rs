@@ -5,9 +5,12 @@ use domain::{Fen, Timestamp, UserId};
 use super::{MoneyRules, Planned, SettleError, correct, draft::Draft, ghost};
 use crate::{
     ledger::{AccountState, Fees, LedgerError, LedgerOp},
-    order::{Order, OrderEvent, OrderStatus, ProvisionalCause, RecordFacts},
+    order::{Order, OrderEvent, OrderStatus, PayMode, ProvisionalCause, RecordFacts},
     pricing::Bill,
 };
+
+/// The rule that holds a bill over the threshold [CONTRACT 2.2].
+pub const LARGE_ORDER: &str = "large_order";
 
 /// The charger's record, whatever has become of its order: settles a running one, corrects a provisional one, is the
 /// platform's loss when the start was given up. A repeat is ignored. `money_done`: see [`correct`] and [`ghost`].
@@ -118,8 +121,10 @@ pub fn reject(order: &Order, account: &AccountState, by: &UserId, now: Timestamp
 /// What follows SETTLING: HELD over the threshold unless a person approved, else the money and the end.
 pub(super) fn hold_or_capture(draft: &mut Draft, rules: &MoneyRules, now: Timestamp) -> Result<(), SettleError> {
     let total = draft.order.bill.as_ref().map_or(Fen::ZERO, |bill| bill.total_fen);
-    if total > rules.hold_over && draft.order.accepts(&OrderEvent::HeldForReview) {
-        draft.event(&OrderEvent::HeldForReview, now);
+    let why = if total > rules.hold_over { Some(LARGE_ORDER) } else { rules.suspect.as_deref() };
+    let held = why.map(|reason| OrderEvent::HeldForReview { reason: reason.to_owned() });
+    if let Some(event) = held.filter(|event| draft.order.accepts(event)) {
+        draft.event(&event, now);
         return Ok(());
     }
     capture(draft, now)
@@ -127,7 +132,8 @@ pub(super) fn hold_or_capture(draft: &mut Draft, rules: &MoneyRules, now: Timest
 
 fn capture(draft: &mut Draft, now: Timestamp) -> Result<(), SettleError> {
     let fees = draft.order.bill.as_ref().map(Fees::of).unwrap_or_default();
-    draft.ledger(&LedgerOp::Capture { order_no: draft.order.order_no.clone(), fees }, now)?;
+    let from_hold_only = draft.order.pay_mode == PayMode::Prepaid;
+    draft.ledger(&LedgerOp::Capture { order_no: draft.order.order_no.clone(), fees, from_hold_only }, now)?;
     note_capture(draft, now)
 }
 

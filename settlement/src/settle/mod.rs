@@ -13,10 +13,10 @@
 //! | SETTLING, hold | the capture is missing | capture, closed |
 //! | SETTLING, no hold | the order after the capture is missing | closed |
 //! | HELD, no hold | the order after the rejection's void is missing | EXCEPTION_CLOSED |
-//! | closed, owes more than the account says | the order after a repayment is missing | the repayment |
+//! | closed, owes more than the account says | the order after a repayment or a write-off is missing | the repayment, the write-off |
 //!
-//! Two operations leave no trace in the account by which to tell whether they were done: a correction and the loss of a
-//! ghost charge. When the store answers that the operation exists already, the caller plans again with `money_done`.
+//! Some operations leave no trace in the account by which to tell whether they were done: a correction, the loss of a
+//! ghost charge, an after-sales refund. When the store answers that the operation exists already, the caller plans again with `money_done`.
 //!
 //! # Corrections
 //! A provisional order is put right by the difference, whatever became of it in the meantime:
@@ -33,6 +33,7 @@
 //! The status stays, `provisional` becomes false, and `stopReason` becomes the record's unless a fault was reported. A
 //! second record of an order is not a correction: the first one stands [CONTRACT 1.3].
 
+mod after;
 mod correct;
 mod draft;
 mod finish;
@@ -47,14 +48,15 @@ use crate::{
     order::{HistoryRow, Order, OrderStatus, Outcome},
 };
 
+pub use after::{refund, write_off};
 pub use correct::{correct, repay};
-pub use finish::{approve, end_provisionally, finish, record, reject};
+pub use finish::{LARGE_ORDER, approve, end_provisionally, finish, record, reject};
 pub use resume::resume;
 pub use start::{StartFailure, cancel, evidence, fail_start, ghost, place};
 pub use stop::{ask_stop, fault, stop_accepted, stop_unanswered};
 
 /// The configured amounts [CONTRACT 2.2].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MoneyRules {
     /// Set aside when the order has no limit of its own.
     pub freeze_default: Fen,
@@ -62,6 +64,8 @@ pub struct MoneyRules {
     pub freeze_min: Fen,
     /// A total over this waits for a person; the threshold itself does not.
     pub hold_over: Fen,
+    /// Why a bill of any size waits for a person: the name of the risk rule that says so of this order.
+    pub suspect: Option<String>,
 }
 
 /// One fact to store.
@@ -103,6 +107,16 @@ pub enum SettleError {
         order_no: OrderNo,
         /// Where it is.
         status: OrderStatus,
+    },
+    /// More would be given back than was paid.
+    #[error("{amount} are more than the {most} paid for order {order_no} and not given back yet")]
+    MoreThanPaid {
+        /// Which order.
+        order_no: OrderNo,
+        /// What was asked for.
+        amount: Fen,
+        /// What there is to give back.
+        most: Fen,
     },
     /// Account and order belong to different drivers.
     #[error("order {order_no} does not belong to the account of {user_id}")]

@@ -47,8 +47,13 @@ pub fn resume(order: &Order, account: &AccountState, rules: &MoneyRules, now: Ti
     Ok(draft.plan(outcome))
 }
 
-/// Repayments that the account knows and the order does not.
+/// Write-offs and repayments that the account knows and the order does not.
 pub(super) fn note_repayments(draft: &mut Draft, now: Timestamp) {
+    let given_up = draft.account.written_off.get(&draft.order.order_no).copied().unwrap_or_default();
+    let amount = given_up.checked_sub(draft.order.written_off_fen).unwrap_or_default();
+    if amount > Fen::ZERO {
+        draft.event(&OrderEvent::WrittenOff { amount }, now);
+    }
     let amount = draft.order.debt_fen.checked_sub(draft.debt()).unwrap_or_default();
     if amount > Fen::ZERO {
         draft.event(&OrderEvent::Repaid { amount }, now);

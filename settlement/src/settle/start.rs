@@ -1,11 +1,11 @@
 //! From the driver's wish to the first evidence, and what to do with evidence that comes too late.
 
-use domain::{SocTenths, Timestamp};
+use domain::{Fen, SocTenths, Timestamp};
 
 use super::{MoneyRules, Planned, draft::Draft};
 use crate::{
     ledger::{AccountState, Fees, LedgerOp},
-    order::{Order, OrderEvent, OrderStatus, StopBy},
+    order::{Order, OrderEvent, OrderStatus, PayMode, StopBy},
     pricing::Bill,
 };
 
@@ -21,7 +21,8 @@ pub enum StartFailure {
     DeadlinePassed,
 }
 
-/// Writes a new order (from [`Order::new`]) down and sets its money aside: PLACED → STARTING.
+/// Writes a new order (from [`Order::new`]) down and sets its money aside: PLACED → STARTING. How much, says its pay mode:
+/// as much as there is, up to the limit; exactly the limit; or nothing.
 ///
 /// # Errors
 /// [`LedgerError`](crate::ledger::LedgerError) `OpenDebt`, `InsufficientBalance`, `LimitBelowMinimum`: nothing is stored,
@@ -29,8 +30,13 @@ pub enum StartFailure {
 pub fn place(order: &Order, account: &AccountState, rules: &MoneyRules, now: Timestamp) -> Planned {
     let mut draft = Draft::new(order, account)?;
     draft.new_order();
-    let want = order.limit.amount_fen.unwrap_or(rules.freeze_default);
-    let hold = LedgerOp::Hold { order_no: order.order_no.clone(), want, min: rules.freeze_min };
+    let asked = order.limit.amount_fen.unwrap_or(rules.freeze_default);
+    let (want, min) = match order.pay_mode {
+        PayMode::Freeze => (asked, rules.freeze_min),
+        PayMode::Prepaid => (asked, asked.max(rules.freeze_min)),
+        PayMode::Postpaid => (Fen::ZERO, Fen::ZERO),
+    };
+    let hold = LedgerOp::Hold { order_no: order.order_no.clone(), want, min };
     draft.ledger(&hold, now)?;
     let amount = draft.hold().unwrap_or_default();
     let outcome = draft.event(&OrderEvent::Frozen { amount }, now);

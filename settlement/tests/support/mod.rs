@@ -9,7 +9,7 @@ use domain::{
 };
 use settlement::{
     ledger::{self, AccountState, Entry, LedgerOp},
-    order::{NewOrder, Order, OrderLimit, RecordFacts},
+    order::{NewOrder, Order, OrderLimit, PayMode, RecordFacts},
     pricing::{Bill, Segment},
     settle::{MoneyRules, Plan, Step},
     tariff::{Period, Tariff},
@@ -42,6 +42,7 @@ pub(crate) fn new_order(order_no: &str) -> Order {
         station_id: StationId::parse("S1").unwrap(),
         connector_id: ConnectorId(1),
         limit: OrderLimit::default(),
+        pay_mode: PayMode::Freeze,
         tariff_id: "T1".to_owned(),
         tariff_version: 1,
         created_at: ts("08:00:00"),
@@ -49,7 +50,7 @@ pub(crate) fn new_order(order_no: &str) -> Order {
 }
 
 pub(crate) const RULES: MoneyRules =
-    MoneyRules { freeze_default: Fen(5_000), freeze_min: Fen(1_000), hold_over: Fen(20_000) };
+    MoneyRules { freeze_default: Fen(5_000), freeze_min: Fen(1_000), hold_over: Fen(20_000), suspect: None };
 
 /// A published tariff of (from, to, electricity, service) with the period's beginning as its label.
 pub(crate) fn tariff(zone: &str, periods: &[(&str, &str, i64, i64)]) -> Tariff {
@@ -101,7 +102,14 @@ pub(crate) fn bill(electricity: i64, service: i64) -> Bill {
 }
 
 pub(crate) fn facts(stop_reason: StopReason) -> RecordFacts {
-    RecordFacts { stop_reason, fault_code: None, start_soc: Some(SocTenths(200)), end_soc: Some(SocTenths(800)) }
+    RecordFacts {
+        stop_reason,
+        fault_code: None,
+        start_soc: Some(SocTenths(200)),
+        end_soc: Some(SocTenths(800)),
+        meter_start: None,
+        meter_end: None,
+    }
 }
 
 /// An account after one top-up, and its entries.

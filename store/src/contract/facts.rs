@@ -1,7 +1,5 @@
 //! Facts to write: small, valid, and different in every field that can be mixed up.
 
-use std::collections::BTreeMap;
-
 use domain::{
     CommandId, ConnectorId, EventId, Fen, IntegrationName, OrderNo, PileCode, PileNo, PriceE4, StationId, Timestamp,
     UserId, WattHours, Watts,
@@ -9,14 +7,14 @@ use domain::{
 };
 use settlement::{
     ledger::{AccountState, BookAccount, Entry, EntryKind},
-    order::{HistoryRow, NewOrder, Order, OrderLimit, OrderStatus, Outcome},
+    order::{HistoryRow, NewOrder, Order, OrderLimit, OrderStatus, Outcome, PayMode},
     tariff::{Period, Tariff},
 };
 
 use crate::{
     money::{
-        Alarm, AlarmState, CommandRow, CommandState, Commit, EventRow, LedgerWrite, OnceRow, Payment, PaymentState,
-        RecordRow, Severity, Standing, Write,
+        Alarm, AlarmState, BlacklistEntry, CommandRow, CommandState, Commit, EventRow, LedgerWrite, OnceRow, Payment,
+        PaymentState, RecordRow, Severity, Standing, Write,
     },
     registry::{AuditRow, Integration, Pile, PileKind, Rotation, Station},
 };
@@ -44,6 +42,7 @@ pub(super) fn order_of(no: &str, who: &str, pile: &str, created: i64) -> Order {
         station_id: StationId::parse("S1").unwrap(),
         connector_id: ConnectorId(2),
         limit: OrderLimit { amount_fen: Some(Fen(5000)), ..OrderLimit::default() },
+        pay_mode: PayMode::Prepaid,
         tariff_id: "T1".to_owned(),
         tariff_version: 3,
         created_at: at(created),
@@ -86,15 +85,11 @@ pub(super) fn history(n: i64) -> HistoryRow {
 }
 
 pub(super) fn account(who: &str) -> AccountState {
-    AccountState {
-        user_id: user(who),
-        available: Fen(0),
-        frozen: Fen(0),
-        version: 0,
-        entry_seq: 0,
-        holds: BTreeMap::new(),
-        debts: BTreeMap::new(),
-    }
+    AccountState::new(user(who))
+}
+
+pub(super) fn blacklisted() -> BlacklistEntry {
+    BlacklistEntry { reason: "owes".to_owned(), by: "rita".to_owned(), at: at(1), until: Some(at(2)) }
 }
 
 /// An operation that adds one entry of `amount` and that much to what is available.
@@ -153,14 +148,15 @@ pub(super) fn record(order: &str, content: u8, standing: Standing) -> RecordRow 
 pub(super) fn payment(no: &str, state: PaymentState) -> Payment {
     let paid = state == PaymentState::Success;
     Payment {
-        payment_no: no.to_owned(),
-        user_id: user("u1"),
-        amount_fen: Fen(10_000),
-        channel: "sandbox".to_owned(),
         state,
         transaction_id: paid.then(|| format!("tx-{no}")),
-        created_at: at(1),
         paid_at: paid.then(|| at(2)),
+        refunded_fen: Fen(if paid { 7 } else { 0 }),
+        due: (!paid).then(|| at(5)),
+        queries: 3,
+        expires_at: Some(at(9)),
+        detail: "{\"prepayId\":\"wx\"}".to_owned(),
+        ..Payment::new(no.to_owned(), user("u1"), Fen(10_000), "sandbox".to_owned(), at(1))
     }
 }
 
@@ -287,6 +283,7 @@ pub(super) fn audit(n: i64) -> AuditRow {
         at: at(n / 2),
         actor: user("ops1"),
         role: "ops".to_owned(),
+        address: None,
         action: "PILE_MAINTENANCE".to_owned(),
         target: format!("P{n}"),
         detail: "{}".to_owned(),

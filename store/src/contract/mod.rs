@@ -14,6 +14,7 @@
 mod facts;
 pub mod money_accounts;
 pub mod money_conditions;
+pub mod money_finance;
 pub mod money_lists;
 pub mod money_model;
 pub mod money_secrets;
@@ -100,6 +101,13 @@ macro_rules! contract_tests {
             money_accounts: an_operation_that_contradicts_itself_is_refused;
             money_accounts: entries_are_listed_newest_first_without_gaps;
             money_accounts: the_blacklist_names_its_reason;
+            money_accounts: what_is_given_up_under_way_or_of_nobody_known_is_kept;
+            money_finance: a_case_goes_from_revision_to_revision;
+            money_finance: cases_are_found_by_state_by_what_they_are_about_and_by_when_they_are_due;
+            money_finance: events_for_other_systems_are_kept_once_and_in_order;
+            money_finance: the_audit_trail_is_a_chain;
+            money_finance: what_finance_reads_by_time_is_complete;
+            money_finance: payments_are_due_when_their_channel_is_to_be_asked;
             money_lists: history_keeps_its_order_and_repeats_add_nothing;
             money_lists: orders_are_listed_newest_first_by_user_and_by_pile;
             money_lists: open_orders_are_those_that_are_not_over;

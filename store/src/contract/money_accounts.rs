@@ -4,9 +4,9 @@ use domain::Fen;
 
 use super::{
     Engine, Store,
-    facts::{account, commit, ledger, order_no, top_up, user},
+    facts::{account, at, commit, ledger, order_no, top_up, user},
 };
-use crate::money::{CommitOutcome, Conflict, LedgerWrite, Write};
+use crate::money::{BlacklistEntry, CommitOutcome, Conflict, LedgerWrite, Write};
 
 /// The name of the operation decides, before the version does.
 pub async fn an_operation_is_done_once_and_answers_its_first_result(engine: &dyn Engine) {
@@ -108,9 +108,27 @@ pub async fn entries_are_listed_newest_first_without_gaps(engine: &dyn Engine) {
 /// On, changed, off.
 pub async fn the_blacklist_names_its_reason(engine: &dyn Engine) {
     let Store { money, .. } = &Store::open(engine).await;
-    for reason in [Some("owes"), Some("owes more"), None, None] {
-        let write = Write::Blacklist(user("u1"), reason.map(str::to_owned));
+    let entry =
+        |reason: &str, until| BlacklistEntry { reason: reason.to_owned(), by: "rita".to_owned(), at: at(1), until };
+    for entry in [Some(entry("owes", None)), Some(entry("owes more", Some(at(9)))), None, None] {
+        let write = Write::Blacklist(user("u1"), entry.clone());
         assert_eq!(money.commit(commit([write])).await, CommitOutcome::Applied);
-        assert_eq!(money.blacklisted(&user("u1")).await.unwrap().as_deref(), reason);
+        assert_eq!(money.blacklisted(&user("u1")).await.unwrap(), entry);
+    }
+}
+
+/// What few accounts have is part of the account too.
+pub async fn what_is_given_up_under_way_or_of_nobody_known_is_kept(engine: &dyn Engine) {
+    let mut store = Store::open(engine).await;
+    let mut state = account("u1");
+    for n in [3, 1, 0] {
+        let mut write = top_up(&state, &format!("op {n}"), 10);
+        write.next.written_off = (0..n).map(|k| (order_no(&format!("{k}")), Fen(k + 1))).collect();
+        write.next.transit = (0..n).map(|k| (format!("R{k}"), Fen(k + 10))).collect();
+        write.next.suspense = (0..n).map(|k| (format!("wechat:{k}"), Fen(k + 100))).collect();
+        assert_eq!(store.money.commit(commit([ledger(&write)])).await, CommitOutcome::Applied);
+        store = store.reopen(engine).await;
+        state = store.money.account(&user("u1")).await.unwrap().unwrap();
+        assert_eq!(state, write.next, "{n} of each");
     }
 }

@@ -6,8 +6,8 @@ use settlement::order::OrderStatus;
 use super::{
     Engine, Store,
     facts::{
-        account, alarm, audit, change_order, changed, command, commit, event, history, integration, ledger, new_order,
-        once, order, order_no, payment, pile, record, station, tariff, top_up, user,
+        account, alarm, audit, blacklisted, change_order, changed, command, commit, event, history, integration,
+        ledger, new_order, once, order, order_no, payment, pile, record, station, tariff, top_up, user,
     },
 };
 use crate::{
@@ -41,7 +41,7 @@ pub async fn a_commit_is_there_after_reopening(engine: &dyn Engine) {
         Write::Piles(vec![pile(7, "P1")]),
         Write::PileState(PileNo(7), state.clone()),
         Write::Tariff(Box::new(tariff("T1", 1, true))),
-        Write::Blacklist(user("u9"), Some("owes".to_owned())),
+        Write::Blacklist(user("u9"), Some(blacklisted())),
         Write::Integration(Box::new(integration("monitor", 1))),
         Write::Audit(Box::new(audit(1))),
     ]);
@@ -63,7 +63,7 @@ pub async fn a_commit_is_there_after_reopening(engine: &dyn Engine) {
     assert_eq!(money.stations().await.unwrap(), [station("S1")]);
     assert_eq!(money.piles().await.unwrap(), [(pile(7, "P1"), state)]);
     assert_eq!(money.tariff("T1").await.unwrap(), Some(tariff("T1", 1, true)));
-    assert_eq!(money.blacklisted(&user("u9")).await.unwrap().as_deref(), Some("owes"));
+    assert_eq!(money.blacklisted(&user("u9")).await.unwrap(), Some(blacklisted()));
     assert_eq!(money.integrations().await.unwrap(), [integration("monitor", 1)]);
     assert_eq!(money.audit_rows(None, 10).await.unwrap().items, [audit(1)]);
     assert_eq!(money.health(), Ok(()));

@@ -7,6 +7,7 @@ use settlement::{
 };
 
 use crate::{
+    cases::CaseKind,
     money::{AlarmState, CommandState, PaymentState, Standing},
     registry::PileKind,
 };
@@ -75,18 +76,24 @@ spelt! {
         DriverAvailable = "driver_available", DriverFrozen = "driver_frozen", Receivable = "receivable",
         EnergyRevenue = "energy_revenue", ServiceRevenue = "service_revenue",
         OccupancyRevenue = "occupancy_revenue", Channel = "channel", PlatformLoss = "platform_loss",
-        Adjustment = "adjustment",
+        Adjustment = "adjustment", RefundTransit = "refund_transit", Suspense = "suspense", Transfer = "transfer",
     }
     EntryKind {
         TopUp = "TOP_UP", Freeze = "FREEZE", Release = "RELEASE", Charge = "CHARGE", Debt = "DEBT",
         Repay = "REPAY", Correction = "CORRECTION", PlatformLoss = "PLATFORM_LOSS",
-        AfterSalesRefund = "AFTER_SALES_REFUND",
+        AfterSalesRefund = "AFTER_SALES_REFUND", WriteOff = "WRITE_OFF", Withdrawal = "WITHDRAWAL",
+        WithdrawalBack = "WITHDRAWAL_BACK", Suspense = "SUSPENSE", SuspenseResolved = "SUSPENSE_RESOLVED",
     }
-    PaymentState { Pending = "PENDING", Success = "SUCCESS", Failed = "FAILED" }
+    PaymentState { Pending = "PENDING", Success = "SUCCESS", Failed = "FAILED", Closed = "CLOSED" }
     CommandState {
         Queued = "QUEUED", Sent = "SENT", Acked = "ACKED", Rejected = "REJECTED", Timeout = "TIMEOUT",
     }
     AlarmState { Raised = "RAISED", Acked = "ACKED", Cleared = "CLEARED", Closed = "CLOSED" }
+    CaseKind {
+        Adjustment = "ADJUSTMENT", Refund = "REFUND", WriteOff = "WRITE_OFF", Suspense = "SUSPENSE",
+        RiskDecision = "RISK_DECISION", ReconDay = "RECON_DAY", ReconItem = "RECON_ITEM",
+        ChannelBill = "CHANNEL_BILL", AuditHead = "AUDIT_HEAD", PileMark = "PILE_MARK", Progress = "PROGRESS",
+    }
     Standing { Stands = "STANDS", Conflicting = "CONFLICTING" }
     PileKind { Dc = "DC", Ac = "AC" }
 }

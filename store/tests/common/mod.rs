@@ -7,7 +7,7 @@ use domain::{AckToken, ConnectorId, Fen, OrderNo, PileCode, PileNo, StationId, T
 use parking_lot::Mutex;
 use settlement::{
     ledger::{AccountState, BookAccount, Entry, EntryKind},
-    order::{HistoryRow, NewOrder, Order, OrderLimit, OrderStatus, Outcome},
+    order::{HistoryRow, NewOrder, Order, OrderLimit, OrderStatus, Outcome, PayMode},
 };
 use store::{
     money::{Commit, LedgerWrite, OnceRow, Write},
@@ -38,6 +38,7 @@ pub(crate) fn new_order(task: usize, n: i64) -> Order {
         station_id: StationId::parse("S1").unwrap(),
         connector_id: ConnectorId(1),
         limit: OrderLimit::default(),
+        pay_mode: PayMode::Freeze,
         tariff_id: "T1".to_owned(),
         tariff_version: 1,
         created_at: at(n),

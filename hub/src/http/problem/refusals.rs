@@ -69,6 +69,9 @@ impl From<Conflict> for Problem {
                 tracing::error!(why, "the store refused a commit that contradicts itself");
                 Self::new(Code::Internal, "")
             }
+            Conflict::CaseRev(kind, id) => {
+                Self::new(Code::IllegalState, format!("{kind:?} {id} was changed by another call"))
+            }
             Conflict::PaymentState(no) => {
                 Self::new(Code::IllegalState, format!("payment {no} was changed by another call"))
             }

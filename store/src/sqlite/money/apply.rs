@@ -3,7 +3,7 @@
 use domain::PileNo;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 
-use super::{apply_ledger, apply_orders, apply_registry, apply_rotations};
+use super::{apply_cases, apply_ledger, apply_orders, apply_registry, apply_rotations};
 use crate::money::{Commit, Conflict, Write};
 
 /// Applied, or the condition that failed. An error of the outer kind is the engine's: the whole group is off.
@@ -49,7 +49,7 @@ fn write_one(conn: &Connection, write: &Write) -> Applied {
         Write::Ledger(ledger) => apply_ledger::ledger(conn, ledger),
         Write::Once(once) => apply_ledger::once(conn, once),
         Write::Payment(payment, expected) => apply_ledger::payment(conn, payment, *expected),
-        Write::Blacklist(user_id, reason) => apply_ledger::blacklist(conn, user_id, reason.as_deref()),
+        Write::Blacklist(user_id, entry) => apply_ledger::blacklist(conn, user_id, entry.as_ref()),
         Write::Command(command) => apply_registry::command(conn, command),
         Write::Alarm(alarm) => apply_registry::alarm(conn, alarm),
         Write::Event(event) => apply_registry::event(conn, event),
@@ -62,7 +62,9 @@ fn write_one(conn: &Connection, write: &Write) -> Applied {
         Write::Tariff(tariff) => apply_registry::tariff(conn, tariff),
         Write::Integration(integration) => apply_registry::integration(conn, integration),
         Write::IntegrationRemoved(name) => apply_registry::integration_removed(conn, name),
-        Write::Audit(row) => apply_registry::audit(conn, row),
+        Write::Audit(row) => apply_cases::audit(conn, row),
+        Write::Case(case) => apply_cases::case(conn, case),
+        Write::Outbox(event) => apply_cases::outbox(conn, event),
     }
 }
 

@@ -7,11 +7,11 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 use settlement::ledger::{AccountState, Entry};
 
 use super::{
-    apply::{Applied, OK},
-    rows,
+    apply::{Applied, OK, json},
+    rows::{self, RareSums},
 };
 use crate::{
-    money::{Conflict, LedgerWrite, OnceRow, Payment, PaymentState},
+    money::{BlacklistEntry, Conflict, LedgerWrite, OnceRow, Payment, PaymentState},
     sqlite::names::Name,
 };
 
@@ -69,10 +69,10 @@ fn mistake(write: &LedgerWrite, entry_seq: i64) -> Option<String> {
 fn account(conn: &Connection, next: &AccountState) -> rusqlite::Result<()> {
     let user = next.user_id.as_str();
     conn.prepare_cached(
-        "INSERT INTO accounts (user_id, available, frozen, version, entry_seq) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (user_id) DO UPDATE SET available = ?2, frozen = ?3, version = ?4, entry_seq = ?5",
+        "INSERT INTO accounts (user_id, available, frozen, version, entry_seq, sums) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (user_id) DO UPDATE SET available = ?2, frozen = ?3, version = ?4, entry_seq = ?5, sums = ?6",
     )?
-    .execute(params![user, next.available.0, next.frozen.0, next.version, next.entry_seq])?;
+    .execute(params![user, next.available.0, next.frozen.0, next.version, next.entry_seq, rare_sums(next)?])?;
     sums(
         &rows::holds(conn, user)?,
         &next.holds,
@@ -104,6 +104,16 @@ fn sums(
         put.execute(params![user, order_no.as_str(), amount.0])?;
     }
     Ok(())
+}
+
+/// What most accounts have nothing of, as JSON.
+fn rare_sums(next: &AccountState) -> rusqlite::Result<Option<String>> {
+    let rare = RareSums {
+        written_off: next.written_off.clone(),
+        transit: next.transit.clone(),
+        suspense: next.suspense.clone(),
+    };
+    if rare == RareSums::default() { Ok(None) } else { json(&rare).map(Some) }
 }
 
 fn entries(conn: &Connection, entries: &[Entry]) -> rusqlite::Result<()> {
@@ -156,10 +166,11 @@ pub(super) fn once(conn: &Connection, once: &OnceRow) -> Applied {
 pub(super) fn payment(conn: &Connection, payment: &Payment, expected: Option<PaymentState>) -> Applied {
     let sql = if expected.is_some() {
         "UPDATE payments SET user_id = ?2, amount_fen = ?3, channel = ?4, state = ?5, transaction_id = ?6,
-           created_at = ?7, paid_at = ?8 WHERE payment_no = ?1 AND state = ?9"
+           created_at = ?7, paid_at = ?8, due = ?10, body = ?11 WHERE payment_no = ?1 AND state = ?9"
     } else {
-        "INSERT INTO payments (payment_no, user_id, amount_fen, channel, state, transaction_id, created_at, paid_at)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE ?9 IS NULL ON CONFLICT (payment_no) DO NOTHING"
+        "INSERT INTO payments (payment_no, user_id, amount_fen, channel, state, transaction_id, created_at, paid_at,
+           due, body)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?10, ?11 WHERE ?9 IS NULL ON CONFLICT (payment_no) DO NOTHING"
     };
     let written = conn.prepare_cached(sql)?.execute(params![
         payment.payment_no,
@@ -170,17 +181,19 @@ pub(super) fn payment(conn: &Connection, payment: &Payment, expected: Option<Pay
         payment.transaction_id,
         payment.created_at.as_millis(),
         payment.paid_at.map(domain::Timestamp::as_millis),
-        expected.map(Name)
+        expected.map(Name),
+        payment.due.map(domain::Timestamp::as_millis),
+        json(payment)?
     ])?;
     Ok(if written > 0 { Ok(()) } else { Err(Conflict::PaymentState(payment.payment_no.clone())) })
 }
 
 /// Puts a user on the blacklist or takes them off.
-pub(super) fn blacklist(conn: &Connection, user_id: &UserId, reason: Option<&str>) -> Applied {
-    match reason {
-        Some(reason) => conn
-            .prepare_cached("INSERT OR REPLACE INTO blacklist (user_id, reason) VALUES (?1, ?2)")?
-            .execute(params![user_id.as_str(), reason])?,
+pub(super) fn blacklist(conn: &Connection, user_id: &UserId, entry: Option<&BlacklistEntry>) -> Applied {
+    match entry {
+        Some(entry) => conn
+            .prepare_cached("INSERT OR REPLACE INTO blacklist (user_id, reason, body) VALUES (?1, ?2, ?3)")?
+            .execute(params![user_id.as_str(), entry.reason, json(entry)?])?,
         None => conn.prepare_cached("DELETE FROM blacklist WHERE user_id = ?1")?.execute([user_id.as_str()])?,
     };
     OK

@@ -7,7 +7,7 @@ use settlement::tariff::Tariff;
 use super::apply::{Applied, OK, json};
 use crate::{
     money::{Alarm, AlarmState, CommandRow, CommandState, Conflict, EventRow},
-    registry::{AuditRow, Integration, Pile, PileState, Station},
+    registry::{Integration, Pile, PileState, Station},
     sqlite::names::Name,
 };
 
@@ -144,16 +144,5 @@ pub(super) fn integration(conn: &Connection, integration: &Integration) -> Appli
 /// An account that is no more.
 pub(super) fn integration_removed(conn: &Connection, name: &IntegrationName) -> Applied {
     conn.prepare_cached("DELETE FROM integrations WHERE name = ?1")?.execute([name.as_str()])?;
-    OK
-}
-
-/// An audit row. One that is there already, equal in everything, is the same row.
-pub(super) fn audit(conn: &Connection, row: &AuditRow) -> Applied {
-    conn.prepare_cached(
-        "INSERT INTO audit (at, actor, role, action, target, detail)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS (SELECT 1 FROM audit WHERE at = ?1 AND actor = ?2
-           AND role = ?3 AND action = ?4 AND target = ?5 AND detail = ?6)",
-    )?
-    .execute(params![row.at.as_millis(), row.actor.as_str(), row.role, row.action, row.target, row.detail])?;
     OK
 }

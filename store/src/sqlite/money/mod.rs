@@ -1,6 +1,7 @@
 //! `money.db`: the money port over one writer thread and a few reading connections.
 
 mod apply;
+mod apply_cases;
 mod apply_ledger;
 mod apply_orders;
 mod apply_registry;
@@ -8,6 +9,7 @@ mod apply_rotations;
 mod audit;
 mod paging;
 mod queries;
+mod queries_finance;
 mod rows;
 mod schema;
 mod writer;
@@ -15,7 +17,7 @@ mod writer;
 use std::{path::Path, sync::Arc, thread::JoinHandle, time::Duration};
 
 use async_trait::async_trait;
-use domain::{CommandId, EventId, OrderNo, PileNo, StationId, UserId};
+use domain::{CommandId, EventId, OrderNo, PileNo, StationId, Timestamp, UserId};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use settlement::{
@@ -25,7 +27,7 @@ use settlement::{
 };
 use tokio::sync::oneshot;
 
-use self::{schema::SCHEMA, writer::Request};
+use self::{queries_finance::Span, schema::SCHEMA, writer::Request};
 use super::{
     connection::{broken, open_reader},
     health::Health,
@@ -35,10 +37,12 @@ use super::{
 };
 use crate::{
     audit::{Audit, Disagreement},
+    cases::{Case, CaseFilter, CaseKind, OutboxEvent},
+    chain::Chained,
     limits::MONEY_QUEUE_LEN_MAX,
     money::{
-        Alarm, AlarmState, CommandRow, Commit, CommitOutcome, Money, OnceRow, OrderFilter, Page, Payment, RecordRow,
-        StoreError,
+        Alarm, AlarmState, BlacklistEntry, CommandRow, Commit, CommitOutcome, Money, OnceRow, OrderFilter, Page,
+        Payment, RecordRow, StoreError,
     },
     registry::{AuditRow, Integration, Pile, PileState, Rotation, Station},
 };
@@ -167,6 +171,22 @@ impl Money for SqliteMoney {
         self.read(move |conn| queries::orders(conn, &filter, cursor.as_deref(), max)).await
     }
 
+    async fn orders_ended(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        cursor: Option<&str>,
+        max: usize,
+    ) -> Result<Page<Order>, StoreError> {
+        let cursor = cursor.map(str::to_owned);
+        self.read(move |conn| queries_finance::orders_ended(conn, Span { from, to }, cursor.as_deref(), max)).await
+    }
+
+    async fn owing_orders(&self, cursor: Option<&str>, max: usize) -> Result<Page<Order>, StoreError> {
+        let cursor = cursor.map(str::to_owned);
+        self.read(move |conn| queries_finance::owing_orders(conn, cursor.as_deref(), max)).await
+    }
+
     async fn history(&self, order_no: &OrderNo) -> Result<Vec<HistoryRow>, StoreError> {
         let order_no = order_no.clone();
         self.read(move |conn| queries::history(conn, &order_no)).await
@@ -187,12 +207,23 @@ impl Money for SqliteMoney {
         self.read(move |conn| queries::entries(conn, &user_id, cursor.as_deref(), max)).await
     }
 
+    async fn entries_between(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        cursor: Option<&str>,
+        max: usize,
+    ) -> Result<Page<Entry>, StoreError> {
+        let cursor = cursor.map(str::to_owned);
+        self.read(move |conn| queries_finance::entries_between(conn, Span { from, to }, cursor.as_deref(), max)).await
+    }
+
     async fn op_result(&self, user_id: &UserId, op: &str) -> Result<Option<String>, StoreError> {
         let (user_id, op) = (user_id.clone(), op.to_owned());
         self.read(move |conn| queries::op_result(conn, &user_id, &op)).await
     }
 
-    async fn blacklisted(&self, user_id: &UserId) -> Result<Option<String>, StoreError> {
+    async fn blacklisted(&self, user_id: &UserId) -> Result<Option<BlacklistEntry>, StoreError> {
         let user_id = user_id.clone();
         self.read(move |conn| queries::blacklisted(conn, &user_id)).await
     }
@@ -205,6 +236,49 @@ impl Money for SqliteMoney {
     async fn payment(&self, payment_no: &str) -> Result<Option<Payment>, StoreError> {
         let payment_no = payment_no.to_owned();
         self.read(move |conn| queries::payment(conn, &payment_no)).await
+    }
+
+    async fn payments_of(
+        &self,
+        user_id: &UserId,
+        cursor: Option<&str>,
+        max: usize,
+    ) -> Result<Page<Payment>, StoreError> {
+        let (user_id, cursor) = (user_id.clone(), cursor.map(str::to_owned));
+        self.read(move |conn| queries_finance::payments_of(conn, &user_id, cursor.as_deref(), max)).await
+    }
+
+    async fn payments_paid(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        cursor: Option<&str>,
+        max: usize,
+    ) -> Result<Page<Payment>, StoreError> {
+        let cursor = cursor.map(str::to_owned);
+        self.read(move |conn| queries_finance::payments_paid(conn, Span { from, to }, cursor.as_deref(), max)).await
+    }
+
+    async fn due_payments(&self, now: Timestamp, max: usize) -> Result<Vec<Payment>, StoreError> {
+        self.read(move |conn| queries_finance::due_payments(conn, now, max)).await
+    }
+
+    async fn case(&self, kind: CaseKind, id: &str) -> Result<Option<Case>, StoreError> {
+        let id = id.to_owned();
+        self.read(move |conn| queries_finance::case(conn, kind, &id)).await
+    }
+
+    async fn cases(&self, filter: &CaseFilter, cursor: Option<&str>, max: usize) -> Result<Page<Case>, StoreError> {
+        let (filter, cursor) = (filter.clone(), cursor.map(str::to_owned));
+        self.read(move |conn| queries_finance::cases(conn, &filter, cursor.as_deref(), max)).await
+    }
+
+    async fn due_cases(&self, kind: CaseKind, now: Timestamp, max: usize) -> Result<Vec<Case>, StoreError> {
+        self.read(move |conn| queries_finance::due_cases(conn, kind, now, max)).await
+    }
+
+    async fn outbox(&self, after: i64, max: usize) -> Result<Vec<(i64, OutboxEvent)>, StoreError> {
+        self.read(move |conn| queries_finance::outbox(conn, after, max)).await
     }
 
     async fn command(&self, command_id: &CommandId) -> Result<Option<CommandRow>, StoreError> {
@@ -264,6 +338,10 @@ impl Money for SqliteMoney {
 
     async fn integrations(&self) -> Result<Vec<Integration>, StoreError> {
         self.read(queries::integrations).await
+    }
+
+    async fn audit_chain(&self, after: i64, max: usize) -> Result<Vec<Chained>, StoreError> {
+        self.read(move |conn| queries_finance::audit_chain(conn, after, max)).await
     }
 
     async fn audit_rows(&self, cursor: Option<&str>, max: usize) -> Result<Page<AuditRow>, StoreError> {

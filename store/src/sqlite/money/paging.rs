@@ -1,5 +1,6 @@
 //! Pages of lists. A cursor is the sort key of the last row of a page: `time.name` or a number, opaque to callers.
 
+use domain::Timestamp;
 use rusqlite::{Connection, Params, Row};
 
 use crate::{
@@ -29,6 +30,23 @@ impl Before {
     /// The cursor of a row.
     pub(super) fn cursor(at: i64, name: &str) -> String {
         format!("{at}.{name}")
+    }
+}
+
+/// Where a list sorted by time and name goes on, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct After {
+    pub(super) at: i64,
+    pub(super) name: String,
+}
+
+impl After {
+    /// The place a cursor names; without one, where `from` begins.
+    pub(super) fn parse(cursor: Option<&str>, from: Timestamp) -> Result<Self, StoreError> {
+        if cursor.is_none() {
+            return Ok(Self { at: from.as_millis(), name: String::new() });
+        }
+        Before::parse(cursor).map(|Before { at, name }| Self { at, name })
     }
 }
 

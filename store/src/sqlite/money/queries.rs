@@ -1,6 +1,6 @@
 //! The reads of the money port, one function each.
 
-use domain::{CommandId, EventId, OrderNo, PileNo, StationId, UserId};
+use domain::{CommandId, EventId, OrderNo, PileNo, StationId, Timestamp, UserId};
 use rusqlite::{Connection, named_params, params};
 use settlement::{
     ledger::{AccountState, Entry},
@@ -13,7 +13,9 @@ use super::{
     rows,
 };
 use crate::{
-    money::{Alarm, AlarmState, CommandRow, OrderFilter, Page, Payment, RecordRow, Standing, StoreError},
+    money::{
+        Alarm, AlarmState, BlacklistEntry, CommandRow, OrderFilter, Page, Payment, RecordRow, Standing, StoreError,
+    },
     registry::{AuditRow, Integration, Pile, PileState, Rotation, Station},
     sqlite::{connection::broken, names::Name},
 };
@@ -91,8 +93,14 @@ pub(super) fn op_result(conn: &Connection, user_id: &UserId, op: &str) -> Result
     one(conn, "SELECT result FROM ops WHERE user_id = ?1 AND op = ?2", [user_id.as_str(), op], |row| row.get(0))
 }
 
-pub(super) fn blacklisted(conn: &Connection, user_id: &UserId) -> Result<Option<String>, StoreError> {
-    one(conn, "SELECT reason FROM blacklist WHERE user_id = ?1", [user_id.as_str()], |row| row.get(0))
+pub(super) fn blacklisted(conn: &Connection, user_id: &UserId) -> Result<Option<BlacklistEntry>, StoreError> {
+    one(conn, "SELECT reason, body FROM blacklist WHERE user_id = ?1", [user_id.as_str()], |row| {
+        let stored: Option<BlacklistEntry> = rows::optional_body(row, 1)?;
+        // An entry of an earlier release has a reason only.
+        let bare =
+            |reason| BlacklistEntry { reason, by: String::new(), at: Timestamp::from_millis_clamped(0), until: None };
+        Ok(stored.map_or_else(|| row.get(0).map(bare), Ok)?)
+    })
 }
 
 pub(super) fn payment(conn: &Connection, payment_no: &str) -> Result<Option<Payment>, StoreError> {
@@ -196,11 +204,11 @@ pub(super) fn audit_rows(conn: &Connection, cursor: Option<&str>, max: usize) ->
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// How SQLite would run a query on an empty file.
-    fn plan(sql: &str) -> String {
+    pub(in super::super) fn plan(sql: &str) -> String {
         let conn = Connection::open_in_memory().unwrap();
         crate::sqlite::money::schema::SCHEMA.steps.iter().for_each(|step| conn.execute_batch(step).unwrap());
         let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();

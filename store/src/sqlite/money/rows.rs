@@ -3,14 +3,19 @@
 use std::collections::BTreeMap;
 
 use domain::{Fen, OrderNo, Timestamp, UserId};
-use rusqlite::{Connection, OptionalExtension as _, Row, types::Type};
-use serde::de::DeserializeOwned;
+use rusqlite::{
+    Connection, OptionalExtension as _, Row,
+    types::{Type, ValueRef},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use settlement::{
     ledger::{AccountState, Entry},
     order::HistoryRow,
 };
 
 use crate::{
+    cases::{Case, OutboxEvent},
+    chain::{Chained, Link},
     money::{OnceRow, Payment, RecordRow},
     registry::{AuditRow, Pile, Rotation},
     sqlite::names::Name,
@@ -35,6 +40,11 @@ pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> 
 pub(super) fn body<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
     let text = row.get_ref(column)?.as_str().map_err(|e| unreadable(column, e))?;
     serde_json::from_str(text).map_err(|e| unreadable(column, e))
+}
+
+/// A column of JSON that may be empty.
+pub(super) fn optional_body<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>> {
+    if row.get_ref(column)? == ValueRef::Null { Ok(None) } else { body(row, column).map(Some) }
 }
 
 fn unreadable(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
@@ -65,12 +75,22 @@ fn sums(conn: &Connection, sql: &str, user: &str) -> rusqlite::Result<BTreeMap<O
 }
 
 /// Columns of [`account`], without holds and debts.
-pub(super) const ACCOUNT: &str = "user_id, available, frozen, version, entry_seq";
+pub(super) const ACCOUNT: &str = "user_id, available, frozen, version, entry_seq, sums";
+
+/// What most accounts have nothing of; kept as JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RareSums {
+    pub(super) written_off: BTreeMap<OrderNo, Fen>,
+    pub(super) transit: BTreeMap<String, Fen>,
+    pub(super) suspense: BTreeMap<String, Fen>,
+}
 
 /// An account from its own row and its holds and debts.
 pub(super) fn account(conn: &Connection, row: &Row<'_>) -> rusqlite::Result<AccountState> {
     let user_id: UserId = id(row, 0)?;
     let (holds, debts) = (holds(conn, user_id.as_str())?, debts(conn, user_id.as_str())?);
+    let RareSums { written_off, transit, suspense } = optional_body(row, 5)?.unwrap_or_default();
     Ok(AccountState {
         user_id,
         available: Fen(row.get(1)?),
@@ -79,6 +99,9 @@ pub(super) fn account(conn: &Connection, row: &Row<'_>) -> rusqlite::Result<Acco
         entry_seq: row.get(4)?,
         holds,
         debts,
+        written_off,
+        transit,
+        suspense,
     })
 }
 
@@ -146,9 +169,14 @@ pub(super) fn once(conn: &Connection, caller: &str, path: &str, key: &str) -> ru
 }
 
 /// Columns of [`payment`].
-pub(super) const PAYMENT: &str = "payment_no, user_id, amount_fen, channel, state, transaction_id, created_at, paid_at";
+pub(super) const PAYMENT: &str =
+    "payment_no, user_id, amount_fen, channel, state, transaction_id, created_at, paid_at, due, body";
 
+/// The columns are the truth; what has none is in the body, which payments of an earlier release lack.
 pub(super) fn payment(row: &Row<'_>) -> rusqlite::Result<Payment> {
+    let rest: Option<Payment> = optional_body(row, 9)?;
+    let time_of =
+        |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis_clamped));
     Ok(Payment {
         payment_no: row.get(0)?,
         user_id: id(row, 1)?,
@@ -157,7 +185,12 @@ pub(super) fn payment(row: &Row<'_>) -> rusqlite::Result<Payment> {
         state: row.get::<_, Name<_>>(4)?.0,
         transaction_id: row.get(5)?,
         created_at: time(row, 6)?,
-        paid_at: row.get::<_, Option<i64>>(7)?.map(Timestamp::from_millis_clamped),
+        paid_at: time_of(7)?,
+        due: time_of(8)?,
+        refunded_fen: rest.as_ref().map_or(Fen::ZERO, |rest| rest.refunded_fen),
+        queries: rest.as_ref().map_or(0, |rest| rest.queries),
+        expires_at: rest.as_ref().and_then(|rest| rest.expires_at),
+        detail: rest.map_or_else(String::new, |rest| rest.detail),
     })
 }
 
@@ -190,7 +223,7 @@ pub(super) fn rotation(row: &Row<'_>) -> rusqlite::Result<Rotation> {
 }
 
 /// Columns of [`audit_row`], after the row's id.
-pub(super) const AUDIT: &str = "id, at, actor, role, action, target, detail";
+pub(super) const AUDIT: &str = "id, at, actor, role, action, target, detail, address, prev, hash";
 
 pub(super) fn audit_row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
     Ok(AuditRow {
@@ -200,5 +233,42 @@ pub(super) fn audit_row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
         action: row.get(4)?,
         target: row.get(5)?,
         detail: row.get(6)?,
+        address: row.get(7)?,
     })
+}
+
+pub(super) fn chained(row: &Row<'_>) -> rusqlite::Result<Chained> {
+    let (prev, hash): (Option<Link>, Option<Link>) = (row.get(8)?, row.get(9)?);
+    Ok(Chained { id: row.get(0)?, row: audit_row(row)?, links: prev.zip(hash) })
+}
+
+/// Columns of [`case`].
+pub(super) const CASE: &str = "kind, id, rev, state, open, about, at, due, body";
+
+pub(super) fn case(row: &Row<'_>) -> rusqlite::Result<Case> {
+    Ok(Case {
+        kind: row.get::<_, Name<_>>(0)?.0,
+        id: row.get(1)?,
+        rev: row.get(2)?,
+        state: row.get(3)?,
+        open: row.get(4)?,
+        about: row.get(5)?,
+        at: time(row, 6)?,
+        due: row.get::<_, Option<i64>>(7)?.map(Timestamp::from_millis_clamped),
+        body: row.get(8)?,
+    })
+}
+
+/// Columns of [`outbox_event`], after the row's number.
+pub(super) const OUTBOX: &str = "id, event_id, name, at, subject, data";
+
+pub(super) fn outbox_event(row: &Row<'_>) -> rusqlite::Result<(i64, OutboxEvent)> {
+    let event = OutboxEvent {
+        event_id: row.get(1)?,
+        name: row.get(2)?,
+        at: time(row, 3)?,
+        subject: row.get(4)?,
+        data: row.get(5)?,
+    };
+    Ok((row.get(0)?, event))
 }

@@ -6,7 +6,7 @@
 use crate::sqlite::connection::Schema;
 
 /// All steps, first to last. A step that was released is never edited.
-pub(super) const SCHEMA: Schema = Schema { steps: &[V1, V2, INTEGRATIONS] };
+pub(super) const SCHEMA: Schema = Schema { steps: &[V1, V2, INTEGRATIONS, AUDITED_MONEY] };
 
 const V1: &str = "
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
@@ -100,4 +100,35 @@ ALTER TABLE piles ADD COLUMN next_accepted INTEGER;
 /// Accounts of other systems that read what the piles send.
 const INTEGRATIONS: &str = "
 CREATE TABLE integrations (name TEXT PRIMARY KEY, verifier BLOB NOT NULL, body TEXT NOT NULL) STRICT;
+";
+
+/// Refunds, suspense, cases, the outbox, the chain of the audit trail, and the lists that finance reads by time.
+const AUDITED_MONEY: &str = "
+ALTER TABLE accounts ADD COLUMN sums TEXT;
+ALTER TABLE payments ADD COLUMN due INTEGER;
+ALTER TABLE payments ADD COLUMN body TEXT;
+CREATE INDEX payments_by_user ON payments (user_id, created_at, payment_no);
+CREATE INDEX payments_by_paid ON payments (paid_at, payment_no) WHERE paid_at IS NOT NULL;
+CREATE INDEX payments_due ON payments (due, payment_no) WHERE due IS NOT NULL;
+CREATE INDEX orders_by_end ON orders (ended_at, order_no) WHERE ended_at IS NOT NULL;
+CREATE INDEX orders_owing ON orders (created_at, order_no) WHERE debt_fen > 0;
+CREATE INDEX entries_by_time ON entries (at, user_id, seq);
+ALTER TABLE blacklist ADD COLUMN body TEXT;
+
+CREATE TABLE cases (
+  kind TEXT NOT NULL, id TEXT NOT NULL, rev INTEGER NOT NULL, state TEXT NOT NULL, open INTEGER NOT NULL,
+  about TEXT NOT NULL, at INTEGER NOT NULL, due INTEGER, body TEXT NOT NULL, PRIMARY KEY (kind, id)) STRICT;
+CREATE INDEX cases_by_time ON cases (kind, at, id);
+CREATE INDEX cases_by_state ON cases (kind, state, at, id);
+CREATE INDEX cases_by_about ON cases (kind, about, at, id);
+CREATE INDEX cases_open ON cases (kind, at, id) WHERE open = 1;
+CREATE INDEX cases_due ON cases (kind, due, id) WHERE open = 1 AND due IS NOT NULL;
+
+CREATE TABLE outbox (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, at INTEGER NOT NULL,
+  subject TEXT NOT NULL, data TEXT NOT NULL) STRICT;
+
+ALTER TABLE audit ADD COLUMN address TEXT;
+ALTER TABLE audit ADD COLUMN prev BLOB;
+ALTER TABLE audit ADD COLUMN hash BLOB;
 ";
