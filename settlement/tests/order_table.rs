@@ -54,6 +54,8 @@ fn columns() -> Vec<(&'static str, E)> {
         ("GSE", E::GhostSeen { at: ts("08:05:00") }),
         ("GST", E::GhostSettled { bill: Box::new(bill(800, 200)) }),
         ("REP", E::Repaid { amount: Fen(100) }),
+        ("WOF", E::WrittenOff { amount: Fen(100) }),
+        ("RFD", E::Refunded { amount: Fen(100) }),
     ]
 }
 
@@ -121,26 +123,26 @@ fn walk(events: &[E]) -> Order {
 
 /// A letter: applied, and the status afterwards (P S C X=STOPPING T=SETTLING H Z=CLOSED E F N=CANCELED); a dot: ignored.
 const TABLE: &str = "
-                       | FRZ EVI REJ DDL SON SOF SAC SUN FLT REC PRV HLD APP RJT CAP COR GSE GST REP
-placed                 |  S   .   .   .   N   N   .   .   .   .   .   .   .   .   .   .   .   .   .
-starting               |  .   C   F   F   N   N   .   .   .   T   .   .   .   .   .   .   .   .   .
-charging               |  .   .   .   .   X   C   .   .   X   T   T   .   .   .   .   .   .   .   .
-charging stop-pending  |  .   .   .   .   .   .   X   .   X   T   T   .   .   .   .   .   .   .   .
-stopping               |  .   .   .   .   .   .   .   C   X   T   T   .   .   .   .   .   .   .   .
-stopping faulted       |  .   .   .   .   .   .   .   .   .   T   T   .   .   .   .   .   .   .   .
-settling               |  .   .   .   .   .   .   .   .   .   .   .   H   .   .   Z   .   .   .   .
-settling approved      |  .   .   .   .   .   .   .   .   .   .   .   .   .   .   Z   .   .   .   .
-held                   |  .   .   .   .   .   .   .   .   .   .   .   .   T   E   .   .   .   .   .
-held provisional       |  .   .   .   .   .   .   .   .   .   .   .   .   T   E   .   H   .   .   .
-closed                 |  .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .
-closed owing           |  .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   Z
-exception              |  .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .
-exception provisional  |  .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   E   .   .   .
-exception rejected     |  .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .
-start-failed           |  .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   F   F   .
-start-failed ghost     |  .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   F   .
-canceled               |  .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   N   N   .
-canceled ghost settled |  .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .
+                       | FRZ EVI REJ DDL SON SOF SAC SUN FLT REC PRV HLD APP RJT CAP COR GSE GST REP WOF RFD
+placed                 |  S   .   .   .   N   N   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .
+starting               |  .   C   F   F   N   N   .   .   .   T   .   .   .   .   .   .   .   .   .   .   .
+charging               |  .   .   .   .   X   C   .   .   X   T   T   .   .   .   .   .   .   .   .   .   .
+charging stop-pending  |  .   .   .   .   .   .   X   .   X   T   T   .   .   .   .   .   .   .   .   .   .
+stopping               |  .   .   .   .   .   .   .   C   X   T   T   .   .   .   .   .   .   .   .   .   .
+stopping faulted       |  .   .   .   .   .   .   .   .   .   T   T   .   .   .   .   .   .   .   .   .   .
+settling               |  .   .   .   .   .   .   .   .   .   .   .   H   .   .   Z   .   .   .   .   .   .
+settling approved      |  .   .   .   .   .   .   .   .   .   .   .   .   .   .   Z   .   .   .   .   .   .
+held                   |  .   .   .   .   .   .   .   .   .   .   .   .   T   E   .   .   .   .   .   .   .
+held provisional       |  .   .   .   .   .   .   .   .   .   .   .   .   T   E   .   H   .   .   .   .   .
+closed                 |  .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   Z
+closed owing           |  .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   Z   Z   Z
+exception              |  .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   E
+exception provisional  |  .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   E   .   .   .   .   E
+exception rejected     |  .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .
+start-failed           |  .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   F   F   .   .   .
+start-failed ghost     |  .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   F   .   .   .
+canceled               |  .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   N   N   .   .   .
+canceled ghost settled |  .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .
 ";
 
 #[test]
@@ -285,7 +287,7 @@ fn history_rows_name_the_event_in_upper_snake_with_its_detail() {
         "FAULT_REPORTED code=E106",
         "RECORD_RECEIVED stopReason=2 wh=100000 fen=1000",
         "PROVISIONAL_ENDED cause=SILENCE wh=100000 fen=1000",
-        "HELD_FOR_REVIEW",
+        "HELD_FOR_REVIEW reason=large_order",
         "APPROVED by=risk1",
         "REJECTED by=risk1",
         "CAPTURED paid=1000 released=4000 debt=0",
@@ -293,6 +295,8 @@ fn history_rows_name_the_event_in_upper_snake_with_its_detail() {
         "GHOST_SEEN at=2026-03-10T08:05:00.000Z",
         "GHOST_SETTLED wh=100000 fen=1000",
         "REPAID fen=100",
+        "WRITTEN_OFF fen=100",
+        "REFUNDED fen=100",
     ];
     assert_eq!(told, expected);
 }

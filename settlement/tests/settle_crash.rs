@@ -8,7 +8,6 @@ use std::collections::HashSet;
 
 use domain::{Fen, StopReason, Timestamp};
 use settlement::{
-    ledger::{self, LedgerOp},
     order::{Order, OrderLimit, OrderStatus as S, ProvisionalCause, StopBy},
     settle::{self, Planned, StartFailure},
 };
@@ -34,6 +33,8 @@ enum Action {
     Approve,
     RejectBill,
     Repay(Option<i64>, String),
+    Refund(i64, String),
+    WriteOff(i64, String),
 }
 
 const NOW: &str = "12:00:00";
@@ -67,6 +68,12 @@ fn plan(store: &Store, order_no: &str, action: &Action, now: Timestamp) -> Plann
         Action::Approve => settle::approve(order, account, &risk_officer(), now),
         Action::RejectBill => settle::reject(order, account, &risk_officer(), now),
         Action::Repay(amount, request) => settle::repay(order, account, amount.map(Fen), request, now),
+        Action::Refund(fen, id) => {
+            settle::refund(order, account, id, Fen(*fen), store.ops.contains(&format!("refund:{id}")), now)
+        }
+        Action::WriteOff(fen, id) => {
+            settle::write_off(order, account, id, Fen(*fen), store.ops.contains(&format!("writeoff:{id}")), now)
+        }
     }
 }
 
@@ -84,10 +91,11 @@ fn crash(store: &mut Store, order_no: &str, action: &Action, steps: usize) {
         return;
     }
     resume(store, order_no);
-    let asked_again = if let Action::Repay(_, request) = action {
-        !store.ops.contains(&format!("repay:{order_no}:{request}"))
-    } else {
-        matches!(action, Action::Record(_))
+    let asked_again = match action {
+        Action::Repay(_, request) => !store.ops.contains(&format!("repay:{order_no}:{request}")),
+        Action::Refund(_, id) => !store.ops.contains(&format!("refund:{id}")),
+        Action::WriteOff(_, id) => !store.ops.contains(&format!("writeoff:{id}")),
+        _ => matches!(action, Action::Record(_)),
     };
     if asked_again {
         run(store, order_no, action);
@@ -222,7 +230,7 @@ fn orders_that_wait_for_something_are_left_alone() {
 }
 
 fn random_action(random: &mut Random, n: usize) -> Action {
-    match random.between(0, 15) {
+    match random.between(0, 18) {
         0 | 1 => Action::Evidence,
         2 => Action::Reject,
         3 => Action::Deadline,
@@ -234,6 +242,8 @@ fn random_action(random: &mut Random, n: usize) -> Action {
         10 => Action::EndSilently(*random.pick(&[0, 500, 3_000, 4_000, 16_000])),
         11 | 12 => Action::Approve,
         13 => Action::RejectBill,
+        14 | 15 => Action::Refund(random.between(1, 300), format!("A{n}")),
+        16 => Action::WriteOff(random.between(1, 300), format!("W{n}")),
         _ => Action::Repay(random.one_in(2).then(|| random.between(1, 900)), format!("r{n}")),
     }
 }
@@ -249,12 +259,6 @@ fn soak(seed: u64) -> HashSet<(S, bool)> {
             let top_up =
                 settle::top_up(&store.account, &format!("X{n}"), Fen(random.between(1, 9_000)), ts(NOW)).unwrap();
             store.ledger(&top_up);
-        }
-        if random.one_in(25) {
-            let order_no = no("1001");
-            let op = LedgerOp::Refund { order_no, adjustment_id: format!("A{n}"), amount: Fen(random.between(1, 300)) };
-            let refund = ledger::apply(&store.account, &op, ts(NOW)).unwrap();
-            store.ledger(&refund);
         }
         let place = placed < 3 && random.one_in(6);
         let (order_no, action) = if place {
