@@ -4,6 +4,7 @@
 
 mod support;
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 use support::{
     Hub,
@@ -49,6 +50,15 @@ impl Hub {
     fn audited(&self, action: &str) -> Value {
         let rows = self.get(&token("auditor", "ada"), "/audit").expect(200);
         rows["items"].as_array().unwrap().iter().find(|row| row["action"] == action).unwrap().clone()
+    }
+
+    /// The notices of versions that go into force, oldest first, as (station, what they say).
+    fn notices(&self) -> Vec<(String, Value)> {
+        let db = Connection::open(self.dir().join("money.db")).unwrap();
+        let sql = "SELECT subject, data FROM outbox WHERE name = 'tariff.published' ORDER BY id";
+        let mut rows = db.prepare(sql).unwrap();
+        let told = rows.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?))).unwrap();
+        told.map(|row| row.map(|(station, data)| (station, serde_json::from_str(&data).unwrap())).unwrap()).collect()
     }
 
     fn station_in(&self, station: &str, timezone: &str) {
@@ -295,6 +305,13 @@ fn a_version_is_carried_on_to_two_stations_and_an_order_that_runs_there_keeps_it
     let row = scene.hub.audited("TARIFF_ROLLED_OUT");
     assert_eq!((&row["detail"]["stationId"], &row["detail"]["reason"]), (&json!("S3"), &to["reason"]));
     assert_eq!((&row["detail"]["before"], &row["detail"]["after"]["version"]), (&Value::Null, &json!(1)));
+
+    let notices = scene.hub.notices();
+    let stations: Vec<_> = notices.iter().map(|(station, _)| station.as_str()).collect();
+    assert_eq!(stations, ["S1", "S2", "S1", "S2", "S3"], "one for every version that was published, and no more");
+    let told = json!({"stationId": "S2", "tariffId": made["stations"][0]["tariffId"], "version": 2,
+        "effectiveAt": made["stations"][0]["effectiveAt"]});
+    assert_eq!(notices[3].1, told);
 
     // The order that ran all the while keeps 0.8 + 0.4 yuan; the next one at the station has the new prices.
     let end = now_ms();

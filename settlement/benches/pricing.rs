@@ -12,7 +12,7 @@ use std::{hint::black_box, sync::Arc, time::Instant};
 use domain::{ConnectorId, Millis, OrderNo, PileCode, PileNo, PriceE4, StationId, Timestamp, UserId, WattHours, Watts};
 use settlement::{
     dry_run::DryRun,
-    order::{NewOrder, Order, OrderLimit},
+    order::{NewOrder, Order, OrderLimit, PayMode},
     pricing::{ChargeEnd, PriceInput, Reading, RecordTimes, RunningBill, price},
     tariff::{DayPlan, Period, Tariff, Weekdays},
 };
@@ -70,6 +70,7 @@ fn sessions(tariff: &Tariff) -> Vec<Order> {
         station_id: tariff.station_id.clone(),
         connector_id: ConnectorId(1),
         limit: OrderLimit::default(),
+        pay_mode: PayMode::Freeze,
         tariff_id: tariff.tariff_id.clone(),
         tariff_version: 1,
         created_at: at(0),

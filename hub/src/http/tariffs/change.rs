@@ -3,7 +3,7 @@
 use domain::{StationId, Timestamp};
 use serde::Serialize;
 use settlement::tariff::{Tariff, tariff_at};
-use store::money::{OutboxEvent, Write};
+use store::{cases::OutboxEvent, money::Write};
 
 use super::super::{
     audit::audit_row,
