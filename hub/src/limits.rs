@@ -23,8 +23,16 @@ pub(crate) const CALLS_RUNNING_MAX: usize = 10_000;
 pub(crate) const TOKEN_LEN_MAX: usize = 4_096;
 /// Longest name or reason, in characters. Beyond: 422.
 pub(crate) const TEXT_LEN_MAX: usize = 200;
-/// Periods of one tariff. Beyond: 422.
+/// Periods of one day of a tariff: its everyday ones, and those of each plan. Beyond: 422.
 pub(crate) const TARIFF_PERIODS_MAX: usize = 96;
+/// Stations that one call carries a tariff on to. Beyond: 422.
+pub(crate) const ROLLOUT_STATIONS_MAX: usize = 200;
+/// Days whose orders a dry run looks at when the caller does not say.
+pub(crate) const DRY_RUN_DAYS_DEFAULT: i64 = 7;
+/// Most days whose orders a dry run looks at. Beyond: 422.
+pub(crate) const DRY_RUN_DAYS_MAX: i64 = 31;
+/// Orders of all stations that one dry run looks at. Beyond: the later ones are left out and `truncated` says so.
+pub(crate) const DRY_RUN_ORDERS_MAX: usize = 1_000_000;
 /// Largest top-up, in fen. Beyond: 422.
 pub(crate) const TOPUP_FEN_MAX: i64 = 100_000_000;
 /// Buckets of one telemetry answer. Beyond: 422.

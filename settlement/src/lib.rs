@@ -6,12 +6,14 @@
 //! |---|---|
 //! | [`tariff`] | which price holds at an instant |
 //! | [`pricing`] | what a charge costs |
+//! | [`dry_run`] | what a draft would have earned |
 //! | [`ledger`] | whose money moves where |
 //! | [`order`] | where an order is in its life |
 //! | [`settle`] | in which order the facts of a step are stored |
 //! | [`invariants`] | what must be true of everything stored |
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects, clippy::float_arithmetic))]
 
+pub mod dry_run;
 pub mod invariants;
 pub mod ledger;
 pub mod limits;

@@ -6,6 +6,15 @@ use domain::{Millis, PriceE4};
 pub const PRICE_MAX: PriceE4 = PriceE4(50_000);
 /// Longest label of a tariff period, in bytes. Beyond: the tariff is refused.
 pub const LABEL_LEN_MAX: usize = 64;
+/// Plans of one tariff, beside its everyday periods. Beyond: the tariff is refused.
+pub const PLANS_MAX: usize = 32;
+/// Longest name of a plan, in bytes. Beyond: the tariff is refused.
+pub const PLAN_NAME_LEN_MAX: usize = 64;
+/// Orders that a dry run of a tariff names. Beyond: those with smaller differences are in the sums only.
+pub const DRY_RUN_WORST_MAX: usize = 20;
+/// Different prices (with their labels) that a dry run keeps apart. Beyond: further ones are in the sums but under no
+/// label, and the report says so.
+pub const DRY_RUN_PRICES_MAX: usize = 10_000;
 /// Offset of a pile's clock that is left as it is. Beyond: the readings are corrected [CONTRACT 2.1].
 pub const CLOCK_OFFSET_IGNORED_MAX: Millis = domain::clock_offset::TOLERANCE;
 /// Offset of a pile's clock that is believed without a second look. Beyond: the bill is flagged [CONTRACT 2.1].

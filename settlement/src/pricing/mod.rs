@@ -2,12 +2,15 @@
 
 mod price;
 mod readings;
+mod reprice;
 mod running;
 
 use domain::{Fen, PriceE4, Timestamp, WattHours};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use price::fee;
 pub use price::{ChargeEnd, PriceInput, PricingError, RecordTimes, price};
+pub use reprice::reprice;
 pub use running::{Live, RunningBill};
 
 /// One reading of an order's energy, by the pile's clock (not corrected).
