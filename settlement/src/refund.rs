@@ -361,9 +361,7 @@ impl Refund {
             RefundOutcome::Paid => self.paid(None, Some(decision), now),
             RefundOutcome::Back => {
                 let op = match &self.source {
-                    RefundSource::Wallet { .. } => {
-                        Some(LedgerOp::WithdrawBack { refund_no: self.refund_no.clone() })
-                    }
+                    RefundSource::Wallet { .. } => Some(LedgerOp::WithdrawBack { refund_no: self.refund_no.clone() }),
                     RefundSource::Suspense { .. } => None,
                 };
                 let next = self.becomes(RefundState::Returned, None, None, now);

@@ -190,8 +190,7 @@ impl Suspense {
     #[must_use]
     pub fn going_back(self, by: UserId, refund_no: String) -> Self {
         let reason = "paid twice".to_owned();
-        let resolution =
-            Resolution { to: Destination::Channel, by, reason, at: self.received_at, approved_by: None };
+        let resolution = Resolution { to: Destination::Channel, by, reason, at: self.received_at, approved_by: None };
         Self {
             state: SuspenseState::Returning,
             resolution: Some(resolution),
@@ -218,7 +217,9 @@ impl Suspense {
                 let resolution = Resolution { to, by, reason, at: now, approved_by: None };
                 Self { resolution: Some(resolution), ..self.becomes(Requested, None, now) }
             }
-            (SuspenseEvent::Approve { by, refund_no }, Requested) => return self.approved(by, refund_no, now).map(Some),
+            (SuspenseEvent::Approve { by, refund_no }, Requested) => {
+                return self.approved(by, refund_no, now).map(Some);
+            }
             (SuspenseEvent::Received, Approved) | (SuspenseEvent::SentBack, Returning) => {
                 self.becomes(Resolved, None, now)
             }
@@ -244,9 +245,7 @@ impl Suspense {
         }
         let resolution = Some(Resolution { approved_by: Some(by), ..asked.clone() });
         Ok(match asked.to {
-            Destination::Driver { .. } => {
-                Self { resolution, ..self.becomes(SuspenseState::Approved, Some(now), now) }
-            }
+            Destination::Driver { .. } => Self { resolution, ..self.becomes(SuspenseState::Approved, Some(now), now) },
             Destination::Channel => Self {
                 resolution,
                 refund_no: Some(refund_no),

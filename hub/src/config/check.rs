@@ -72,7 +72,11 @@ impl Faults {
         let host = url.strip_prefix("http://").map(|rest| rest.split('/').next().unwrap_or_default());
         let is_local = host.and_then(|host| host.parse::<SocketAddr>().ok()).is_some_and(|at| at.ip().is_loopback());
         if !is_local && !url.starts_with("https://") {
-            self.add(key, format!("\"{url}\""), "begin it with https:// (http:// only with a loopback address and a port)");
+            self.add(
+                key,
+                format!("\"{url}\""),
+                "begin it with https:// (http:// only with a loopback address and a port)",
+            );
         }
     }
 }

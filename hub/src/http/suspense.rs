@@ -6,9 +6,7 @@ use axum::{
 };
 use domain::{Fen, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
-use settlement::suspense::{
-    Destination, Resolution, Suspense, SuspenseCause, SuspenseEvent, SuspenseState,
-};
+use settlement::suspense::{Destination, Resolution, Suspense, SuspenseCause, SuspenseEvent, SuspenseState};
 use store::{
     cases::{CaseFilter, CaseKind},
     money::Write,
@@ -127,7 +125,8 @@ pub(crate) async fn resolve(
         };
         let now = task.now();
         let audit = audit_row(&by, now, "SUSPENSE_RESOLVED", &item, &(&to, &reason));
-        let event = |_: &Suspense| SuspenseEvent::Resolve { to: to.clone(), by: by.sub.clone(), reason: reason.clone() };
+        let event =
+            |_: &Suspense| SuspenseEvent::Resolve { to: to.clone(), by: by.sub.clone(), reason: reason.clone() };
         let with = |next: &Suspense| written(Write::Audit(Box::new(audit.clone())), key.as_ref(), next, now);
         let next = task.pay.step_suspense(&item, event, with).await?;
         Ok(Answer::ok(&SuspenseView::of(&next, now)))
@@ -148,10 +147,8 @@ pub(crate) async fn approve(
     once(&app, &caller, call, move |key, _| async move {
         let now = task.now();
         let audit = audit_row(&by, now, "SUSPENSE_APPROVED", &item, &());
-        let event = |suspense: &Suspense| SuspenseEvent::Approve {
-            by: by.sub.clone(),
-            refund_no: refund_no_of(suspense),
-        };
+        let event =
+            |suspense: &Suspense| SuspenseEvent::Approve { by: by.sub.clone(), refund_no: refund_no_of(suspense) };
         let with = |next: &Suspense| written(Write::Audit(Box::new(audit.clone())), key.as_ref(), next, now);
         let next = task.pay.step_suspense(&item, event, with).await?;
         Ok(Answer::ok(&SuspenseView::of(&next, now)))

@@ -94,9 +94,8 @@ impl Pay {
         let Ports { money, actors, clock, wall } = ports;
         let settings = &config.payment;
         let sandbox = Arc::new(Sandbox::new(keys.sandbox.clone()));
-        let notify = |name: &str| {
-            format!("{}/api/v1/payments/callback/{name}", config.http.public_url.trim_end_matches('/'))
-        };
+        let notify =
+            |name: &str| format!("{}/api/v1/payments/callback/{name}", config.http.public_url.trim_end_matches('/'));
         let caller = Caller::new();
         let mut channels: BTreeMap<&'static str, Arc<dyn PayChannel>> = BTreeMap::new();
         channels.insert(SANDBOX, Arc::<Sandbox>::clone(&sandbox));

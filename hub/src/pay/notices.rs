@@ -122,12 +122,7 @@ impl Pay {
     }
 
     /// A callback of a large sum, once the channel has said the same when asked.
-    async fn confirmed(
-        &self,
-        channel: &dyn PayChannel,
-        payment_no: &str,
-        said: Said,
-    ) -> Result<Said, CallbackError> {
+    async fn confirmed(&self, channel: &dyn PayChannel, payment_no: &str, said: Said) -> Result<Said, CallbackError> {
         let over = |amount| self.confirm_over.is_some_and(|limit| amount > limit);
         let Said::Paid { transaction_id, amount, .. } = &said else { return Ok(said) };
         if !over(*amount) || !channel.answers_queries() {
@@ -146,12 +141,7 @@ impl Pay {
     }
 
     /// Does what an authentic word means, once.
-    pub(crate) async fn take_said(
-        &self,
-        channel: &str,
-        payment_no: &str,
-        said: &Said,
-    ) -> Result<Taken, CallbackError> {
+    pub(crate) async fn take_said(&self, channel: &str, payment_no: &str, said: &Said) -> Result<Taken, CallbackError> {
         let _turn = self.turn(payment_no).await;
         let stored = self.money.payment(payment_no).await.map_err(Problem::from)?;
         // A payment of another channel is not the one that this channel speaks of.
@@ -181,9 +171,7 @@ impl Pay {
 
     async fn take_unknown(&self, channel: &str, payment_no: &str, said: &Said) -> Result<Taken, CallbackError> {
         match said {
-            Said::Paid { .. } => {
-                self.suspend_said(channel, payment_no, said, SuspenseCause::UnknownPayment).await
-            }
+            Said::Paid { .. } => self.suspend_said(channel, payment_no, said, SuspenseCause::UnknownPayment).await,
             Said::NotPaid | Said::Failed | Said::Closed => Ok(Taken::Nothing),
         }
     }

@@ -70,11 +70,7 @@ impl Pay {
         self.hurry.notify_one();
     }
 
-    async fn change_pending(
-        &self,
-        payment_no: &str,
-        change: impl FnOnce(Payment) -> Payment,
-    ) -> Result<(), Problem> {
+    async fn change_pending(&self, payment_no: &str, change: impl FnOnce(Payment) -> Payment) -> Result<(), Problem> {
         let _turn = self.turn(payment_no).await;
         match self.money.payment(payment_no).await? {
             Some(payment) if payment.state == PaymentState::Pending => {

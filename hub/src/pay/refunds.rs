@@ -68,11 +68,18 @@ impl Pay {
         let AskRefund { refund_no, payment, amount, reason, by, own, with } = ask;
         let (PaymentState::Success, Some(transaction_id)) = (payment.state, payment.transaction_id.clone()) else {
             let state = payment.state;
-            return Err(Problem::new(Code::IllegalState, format!("the payment is {state:?}: only what was paid can go back")));
+            return Err(Problem::new(
+                Code::IllegalState,
+                format!("the payment is {state:?}: only what was paid can go back"),
+            ));
         };
         let left = self.refundable(&payment).await?;
         if amount > left {
-            return Err(Problem::invalid("amountFen", amount.0, format!("must be at most the {left} that are left of the payment")));
+            return Err(Problem::invalid(
+                "amountFen",
+                amount.0,
+                format!("must be at most the {left} that are left of the payment"),
+            ));
         }
         let account = self.money.account(&payment.user_id).await?;
         enough(account.as_ref(), amount, own)?;
@@ -289,7 +296,12 @@ impl Pay {
                 tracing::debug!(refund_no, state = refund.state.as_str(), words = refund.last_words, "refund");
                 if refund.state == RefundState::Manual {
                     let (channel, words) = (&refund.channel, &refund.last_words);
-                    tracing::warn!(refund_no, channel, ?words, "the channel does not finish a refund: a person must decide");
+                    tracing::warn!(
+                        refund_no,
+                        channel,
+                        ?words,
+                        "the channel does not finish a refund: a person must decide"
+                    );
                 }
                 Ok(())
             }

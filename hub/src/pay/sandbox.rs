@@ -10,7 +10,9 @@ use sha2::Sha256;
 use store::money::Payment;
 use utoipa::ToSchema;
 
-use super::channel::{Acknowledgement, CallbackError, ChannelError, Notice, PayChannel, Reason, Said, Verified, name_of};
+use super::channel::{
+    Acknowledgement, CallbackError, ChannelError, Notice, PayChannel, Reason, Said, Verified, name_of,
+};
 use crate::{
     ids::{hex, unhex},
     limits::CALLBACK_SKEW_S,
@@ -81,8 +83,7 @@ impl Sandbox {
         now: Timestamp,
     ) -> Result<(), CallbackError> {
         let bad = |reason: Reason, why: &str| CallbackError::new(reason, why);
-        let claimed =
-            unhex(signature).ok_or_else(|| bad(Reason::Unsigned, "X-Signature is no hexadecimal text"))?;
+        let claimed = unhex(signature).ok_or_else(|| bad(Reason::Unsigned, "X-Signature is no hexadecimal text"))?;
         let mac = self.mac(timestamp, raw)?;
         mac.verify_slice(&claimed).map_err(|_| bad(Reason::BadSignature, "X-Signature does not match"))?;
         let at = seconds(timestamp).ok_or_else(|| bad(Reason::Unsigned, "X-Timestamp is no time"))?;

@@ -6,9 +6,7 @@ use serde_json::json;
 use settlement::{
     ledger::{self, LedgerOp},
     refund::{Refund, RefundSource, RefundState},
-    suspense::{
-        Destination, SuspendedMoney, Suspense, SuspenseCause, SuspenseError, SuspenseEvent, SuspenseState,
-    },
+    suspense::{Destination, SuspendedMoney, Suspense, SuspenseCause, SuspenseError, SuspenseEvent, SuspenseState},
 };
 use store::{
     cases::{CaseKind, Filed as _, OutboxEvent},
@@ -47,7 +45,8 @@ impl Pay {
                 (suspense, Taken::Duplicate)
             }
         };
-        let detail = json!({ "channel": suspense.channel, "paymentNo": suspense.payment_no, "amountFen": amount, "why": why });
+        let detail =
+            json!({ "channel": suspense.channel, "paymentNo": suspense.payment_no, "amountFen": amount, "why": why });
         with.push(Write::Case(Box::new(FiledSuspense(suspense.clone()).case())));
         with.push(Write::Audit(Box::new(hub_row(now, "MONEY_SUSPENDED", &item, &detail)?)));
         with.push(Write::Outbox(Box::new(OutboxEvent {

@@ -75,7 +75,9 @@ pub(super) fn take(sim: &PaySim, body: &Bytes) -> anyhow::Result<Option<Reply>> 
     } else {
         let mut world = sim.inner().world.lock();
         world.unsigned = world.unsigned.saturating_add(1);
-        Some(json!({"code": "40002", "msg": "Invalid Arguments", "sub_code": "isv.invalid-signature", "sub_msg": "无效签名"}))
+        Some(
+            json!({"code": "40002", "msg": "Invalid Arguments", "sub_code": "isv.invalid-signature", "sub_msg": "无效签名"}),
+        )
     };
     let Some(answer) = answered else { return Ok(None) };
     let text = answer.to_string();
@@ -116,8 +118,10 @@ fn answer(sim: &PaySim, method: &str, content: &Value) -> Option<Value> {
                 Ok(row) => {
                     let moved = !known && row.status == RefundStatus::Success;
                     let change = if moved { "Y" } else { "N" };
-                    good(json!({"out_trade_no": row.out_trade_no, "trade_no": row.transaction_id, "fund_change": change,
-                        "refund_fee": yuan(row.fen)}))
+                    good(
+                        json!({"out_trade_no": row.out_trade_no, "trade_no": row.transaction_id, "fund_change": change,
+                        "refund_fee": yuan(row.fen)}),
+                    )
                 }
                 Err(NoRefund::NoTrade) => refused("ACQ.TRADE_NOT_EXIST"),
                 Err(NoRefund::TooMuch) => refused("ACQ.REFUND_AMT_NOT_EQUAL_TOTAL"),
@@ -126,14 +130,19 @@ fn answer(sim: &PaySim, method: &str, content: &Value) -> Option<Value> {
         }
         "alipay.trade.fastpay.refund.query" => {
             let row = world.refunds.get(text("out_request_no"));
-            Some(row.map_or_else(|| good(json!({})), |row| {
-                let status = match row.status {
-                    RefundStatus::Processing => "",
-                    RefundStatus::Success => "REFUND_SUCCESS",
-                };
-                good(json!({"out_request_no": row.refund_no, "trade_no": row.transaction_id, "refund_status": status,
-                    "refund_amount": yuan(row.fen), "total_amount": yuan(row.fen)}))
-            }))
+            Some(row.map_or_else(
+                || good(json!({})),
+                |row| {
+                    let status = match row.status {
+                        RefundStatus::Processing => "",
+                        RefundStatus::Success => "REFUND_SUCCESS",
+                    };
+                    good(
+                        json!({"out_request_no": row.refund_no, "trade_no": row.transaction_id, "refund_status": status,
+                    "refund_amount": yuan(row.fen), "total_amount": yuan(row.fen)}),
+                    )
+                },
+            ))
         }
         _ => Some(json!({"code": "40004", "msg": "Business Failed", "sub_code": "isv.invalid-method"})),
     }

@@ -11,7 +11,8 @@ use super::{
 };
 
 const WECHAT_HEADER: &str = "交易时间,公众账号ID,商户号,特约商户号,设备号,微信订单号,商户订单号,用户标识,交易类型,交易状态,付款银行,货币种类,应结订单金额,代金券金额,微信退款单号,商户退款单号,退款金额,充值券退款金额,退款类型,退款状态,商品名称,商户数据包,手续费,费率,订单金额,申请退款金额,费率备注";
-const WECHAT_SUMMARY: &str = "总交易单数,应结订单总金额,退款总金额,充值券退款总金额,手续费总金额,订单总金额,申请退款总金额";
+const WECHAT_SUMMARY: &str =
+    "总交易单数,应结订单总金额,退款总金额,充值券退款总金额,手续费总金额,订单总金额,申请退款总金额";
 const ALIPAY_HEADER: &str = "支付宝交易号,商户订单号,业务类型,商品名称,创建时间,完成时间,门店编号,门店名称,操作员,终端号,对方账户,订单金额（元）,商家实收（元）,支付宝红包（元）,集分宝（元）,支付宝优惠（元）,商家优惠（元）,券核销金额（元）,券名称,商家红包消费金额（元）,卡消费金额（元）,退款批次号/请求号,服务费（元）,分润（元）,备注";
 
 /// A line of a bill.
@@ -39,7 +40,13 @@ fn lines(world: &World, channel: Channel, day: Date) -> anyhow::Result<Vec<Line<
     for (out_trade_no, trade) in world.trades.iter().filter(|(_, trade)| trade.channel == channel) {
         for paid in &trade.paid {
             if let Some(at) = on_day(paid.at)? {
-                lines.push(Line { at, transaction_id: &paid.transaction_id, out_trade_no, fen: trade.fen, refund: None });
+                lines.push(Line {
+                    at,
+                    transaction_id: &paid.transaction_id,
+                    out_trade_no,
+                    fen: trade.fen,
+                    refund: None,
+                });
             }
         }
     }
@@ -74,9 +81,33 @@ fn wechat(lines: &[Line<'_>]) -> String {
         let (refund_id, refund_no) = line.refund.map_or(("0", "0"), |row| (&row.refund_id, &row.refund_no));
         let (kind, status) = line.refund.map_or(("", ""), |_| ("ORIGINAL", "SUCCESS"));
         out.push_str(&ticked(&[
-            &line.at, WECHAT_APP, MCH_ID, "0", "", line.transaction_id, line.out_trade_no, "o-simulated", "NATIVE",
-            state, "OTHERS", "CNY", pay_fen, none, refund_id, refund_no, refund_fen, none, kind, status,
-            "充电钱包充值", "", "0.00000", "0.60%", pay_fen, refund_fen, "",
+            &line.at,
+            WECHAT_APP,
+            MCH_ID,
+            "0",
+            "",
+            line.transaction_id,
+            line.out_trade_no,
+            "o-simulated",
+            "NATIVE",
+            state,
+            "OTHERS",
+            "CNY",
+            pay_fen,
+            none,
+            refund_id,
+            refund_no,
+            refund_fen,
+            none,
+            kind,
+            status,
+            "充电钱包充值",
+            "",
+            "0.00000",
+            "0.60%",
+            pay_fen,
+            refund_fen,
+            "",
         ]));
         out.push('\n');
     }
@@ -98,9 +129,31 @@ fn alipay(lines: &[Line<'_>], day: Date) -> String {
         let refund_no = line.refund.map_or("", |row| &row.refund_no);
         // Names end with a tab, so that spreadsheets leave them as they are.
         let fields = [
-            &format!("{}\t", line.transaction_id), &format!("{}\t", line.out_trade_no), kind, "充电钱包充值",
-            &line.at, &line.at, "", "", "", "", "*某某(138****0000)", &sum, &sum, "0.00", "0.00", "0.00", "0.00",
-            "0.00", "", "0.00", "0.00", refund_no, "0.00", "0.00", ALIPAY_APP,
+            &format!("{}\t", line.transaction_id),
+            &format!("{}\t", line.out_trade_no),
+            kind,
+            "充电钱包充值",
+            &line.at,
+            &line.at,
+            "",
+            "",
+            "",
+            "",
+            "*某某(138****0000)",
+            &sum,
+            &sum,
+            "0.00",
+            "0.00",
+            "0.00",
+            "0.00",
+            "0.00",
+            "",
+            "0.00",
+            "0.00",
+            refund_no,
+            "0.00",
+            "0.00",
+            ALIPAY_APP,
         ];
         out.push_str(&fields.join(","));
         out.push('\n');

@@ -1,8 +1,6 @@
 //! Callbacks that a hub must not take: forged, changed on the way, stale, replayed, or true words that are not for it.
 
-use super::{
-    Callback, Channel, NEXT_SERIAL, PLATFORM_SERIAL, PaySim, Signer, Telling, seconds_away,
-};
+use super::{Callback, Channel, NEXT_SERIAL, PLATFORM_SERIAL, PaySim, Signer, Telling, seconds_away};
 use crate::rng::Rng;
 
 /// What was done to a callback.

@@ -26,11 +26,11 @@ use hyper_util::{
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 
+use self::world::World;
 pub use self::{
     keys::Keys,
     world::{Behaviour, Channel, RefundMode, RefundRow, RefundStatus, Trade, TradeState},
 };
-use self::{keys::Pair, world::World};
 use crate::{limits, pace::WallClock};
 
 /// The merchant that a hub under test is.
@@ -159,6 +159,13 @@ impl PaySim {
         self.inner.world.lock().refunds.values().cloned().collect()
     }
 
+    /// A refund that was under way is done.
+    pub fn finish_refund(&self, refund_no: &str) {
+        if let Some(row) = self.inner.world.lock().refunds.get_mut(refund_no) {
+            row.status = RefundStatus::Success;
+        }
+    }
+
     /// Calls that were refused because nobody's key had signed them.
     #[must_use]
     pub fn unsigned_calls(&self) -> u64 {
@@ -273,12 +280,6 @@ impl PaySim {
 
     pub(crate) fn inner(&self) -> &Inner {
         &self.inner
-    }
-}
-
-impl Inner {
-    fn signer_of(&self, signer: Signer, channel: Channel) -> &Pair {
-        self.keys.signer(signer, channel)
     }
 }
 

@@ -15,10 +15,7 @@ use tokio::{
     sync::Semaphore,
 };
 
-use super::{
-    Channel, PaySim, RefundMode, Signer, alipay, seconds_away,
-    wechat,
-};
+use super::{Channel, PaySim, RefundMode, Signer, alipay, seconds_away, wechat};
 use crate::limits::{HTTP_BODY_LEN_MAX, PAY_CONNECTIONS_MAX};
 
 /// An answer.
@@ -111,11 +108,13 @@ async fn by_hand(sim: &PaySim, path: &str, query: &BTreeMap<String, String>) -> 
     let mut steps = path.trim_start_matches('/').split('/').skip(1);
     match (steps.next(), steps.next()) {
         (Some("pay"), Some(no)) => {
-            let fault = Fault::of(text("fault")).context("fault is one of drop, repeat, twice, delay, forge, misprice, stale")?;
+            let fault = Fault::of(text("fault"))
+                .context("fault is one of drop, repeat, twice, delay, forge, misprice, stale")?;
             pay_with(sim, no, fault).await
         }
         (Some("behave"), None) => {
-            let mode = refund_mode(text("refunds")).context("refunds is one of succeed, process, refuse, lose-answer, lose-call")?;
+            let mode = refund_mode(text("refunds"))
+                .context("refunds is one of succeed, process, refuse, lose-answer, lose-call")?;
             sim.behave(|behaviour| behaviour.refunds = mode);
             Ok(Reply::text(200, format!("{mode:?}\n")))
         }

@@ -201,7 +201,8 @@ impl World {
         }
         let of = |trade: &&Trade| trade.paid.iter().any(|paid| paid.transaction_id == transaction_id);
         let found = self.trades.iter().find(|(_, trade)| of(trade));
-        let (no, channel, paid) = found.map(|(no, trade)| (no.clone(), trade.channel, trade.fen)).ok_or(NoRefund::NoTrade)?;
+        let (no, channel, paid) =
+            found.map(|(no, trade)| (no.clone(), trade.channel, trade.fen)).ok_or(NoRefund::NoTrade)?;
         let others = self.refunds.values().filter(|row| row.transaction_id == transaction_id).map(|row| row.fen);
         if fen <= 0 || others.sum::<i64>().saturating_add(fen) > paid {
             return Err(NoRefund::TooMuch);

@@ -16,9 +16,7 @@ use super::{
         yuan::{fen_of, yuan_of},
     },
     Alipay, SIGN_TYPE, signed_text,
-    words::{
-        AskPrepay, AskQuery, AskQueryRefund, AskRefund, Outcome, Prepaid, RefundFacts, Trade, time_text,
-    },
+    words::{AskPrepay, AskQuery, AskQueryRefund, AskRefund, Outcome, Prepaid, RefundFacts, Trade, time_text},
 };
 
 /// What the bill of a phone shows.

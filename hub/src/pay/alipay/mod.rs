@@ -14,9 +14,7 @@ use store::money::Payment;
 use self::words::{Trade, time_of};
 use super::{
     caller::Caller,
-    channel::{
-        Acknowledgement, CallbackError, ChannelError, Notice, PayChannel, Reason, Said, Verified, name_of,
-    },
+    channel::{Acknowledgement, CallbackError, ChannelError, Notice, PayChannel, Reason, Said, Verified, name_of},
     crypto::{PayKeyError, PrivateKey, PublicKey},
 };
 use crate::{

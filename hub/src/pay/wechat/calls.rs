@@ -14,7 +14,7 @@ use super::{
         channel::{ChannelError, Said},
     },
     CURRENCY, Wechat,
-    words::{AskAmount, AskPrepay, AskRefund, AskRefundAmount, Prepaid, Refusal, RefundFacts, Transaction},
+    words::{AskAmount, AskPrepay, AskRefund, AskRefundAmount, Prepaid, RefundFacts, Refusal, Transaction},
 };
 use crate::ids::random_bytes;
 
@@ -76,12 +76,7 @@ impl Wechat {
     }
 
     /// One signed call; an answer that is not signed by a pinned key counts as none.
-    async fn call<T: Serialize>(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&T>,
-    ) -> Result<Answered, ChannelError> {
+    async fn call<T: Serialize>(&self, method: Method, path: &str, body: Option<&T>) -> Result<Answered, ChannelError> {
         let unmade = |error: &dyn std::fmt::Display| ChannelError::Away(error.to_string());
         let body = body.map(serde_json::to_vec).transpose().map_err(|error| unmade(&error))?.unwrap_or_default();
         let now = self.wall.now().as_millis().div_euclid(1000);
@@ -115,9 +110,7 @@ fn refusal(answered: &Answered) -> Refusal {
 
 fn good<T: DeserializeOwned>(answered: &Answered) -> Result<T, ChannelError> {
     match answered.status {
-        200..=299 => {
-            serde_json::from_slice(&answered.body).map_err(|error| ChannelError::Wrong(error.to_string()))
-        }
+        200..=299 => serde_json::from_slice(&answered.body).map_err(|error| ChannelError::Wrong(error.to_string())),
         400..=428 | 430..=499 => Err(ChannelError::Refused(refusal(answered).to_string())),
         status => Err(ChannelError::Away(format!("{status} {}", refusal(answered)))),
     }

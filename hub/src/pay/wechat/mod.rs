@@ -16,9 +16,7 @@ use store::money::Payment;
 use self::words::{Envelope, RefundFacts, Transaction};
 use super::{
     caller::Caller,
-    channel::{
-        Acknowledgement, CallbackError, ChannelError, Notice, PayChannel, Reason, Said, Verified, name_of,
-    },
+    channel::{Acknowledgement, CallbackError, ChannelError, Notice, PayChannel, Reason, Said, Verified, name_of},
     crypto::{BoxKey, PayKeyError, PrivateKey, PublicKey},
     sandbox::header,
 };
