@@ -19,7 +19,10 @@ use settlement::{
     order::Order,
     settle::{self, MoneyRules, Plan, SettleError, Step},
 };
-use store::money::{Commit, CommitOutcome, Conflict, LedgerWrite, Money, Payment, PaymentState, StoreError, Write};
+use store::{
+    cases::OutboxEvent,
+    money::{Commit, CommitOutcome, Conflict, LedgerWrite, Money, Payment, PaymentState, StoreError, Write},
+};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -245,14 +248,18 @@ impl Books {
         let account = self.account(&payment.user_id).await?;
         let change = settle::top_up(&account, &payment.payment_no, payment.amount_fen, now)
             .map_err(|error| JobError::Refused(refusal_of_ledger(&error)))?;
+        // Money that is there counts, even after the payment failed or was closed.
+        let was = payment.state;
         payment.state = PaymentState::Success;
         payment.paid_at = Some(now);
+        let credited = credited(&payment, now);
         let user = payment.user_id.clone();
         let next = change.next.clone();
         let commit = Commit {
             writes: vec![
-                Write::Payment(Box::new(payment), Some(PaymentState::Pending)),
+                Write::Payment(Box::new(payment), Some(was)),
                 Write::Ledger(Box::new(ledger_write(&change)?)),
+                Write::Outbox(Box::new(credited)),
             ],
         };
         match self.money.commit(commit).await {
@@ -344,6 +351,20 @@ impl Books {
     fn forget_all(&mut self) {
         self.accounts.clear();
         self.orders.clear();
+    }
+}
+
+/// The event that tells other systems of a credited payment.
+fn credited(payment: &Payment, now: Timestamp) -> OutboxEvent {
+    let data = serde_json::json!({
+        "paymentNo": payment.payment_no, "amountFen": payment.amount_fen, "channel": payment.channel,
+    });
+    OutboxEvent {
+        event_id: format!("payment.credited:{}", payment.payment_no),
+        name: "payment.credited".to_owned(),
+        at: now,
+        subject: payment.user_id.to_string(),
+        data: data.to_string(),
     }
 }
 

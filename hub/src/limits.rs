@@ -55,6 +55,34 @@ pub(crate) const ENROLMENT_S: i64 = 900;
 pub(crate) const ROTATIONS_PER_COMMIT_MAX: usize = 256;
 /// Seconds by which the time of a payment callback may be off. Beyond: 401.
 pub(crate) const CALLBACK_SKEW_S: i64 = 300;
+/// How long a payment channel waits for the answer to its callback, less a margin, in milliseconds. Beyond: it is told to
+/// try again; what was begun goes on.
+pub(crate) const CALLBACK_WITHIN_MS: u64 = 4_500;
+/// Hours after which a notice of Alipay is no repetition any more: it repeats for 25. Beyond: 401.
+pub(crate) const ALIPAY_NOTICE_AGE_H: i64 = 26;
+/// Nonces of callbacks that are remembered per channel. Beyond: the oldest is forgotten; its replay finds the payment
+/// credited.
+pub(crate) const NONCES_MAX: usize = 65_536;
+/// Longest nonce, name of a transaction or of a payment in a channel's words. Beyond: the callback is refused.
+pub(crate) const CHANNEL_WORD_LEN_MAX: usize = 64;
+/// Largest answer of a payment channel, in bytes. Beyond: it counts as no answer.
+pub(crate) const CHANNEL_ANSWER_LEN_MAX: usize = 1 << 20;
+/// How long a payment channel may take to answer, in seconds. Beyond: the outcome is unknown and asked for later.
+pub(crate) const CHANNEL_WITHIN_S: u64 = 10;
+/// Idle connections kept to one payment channel. Beyond: closed.
+pub(crate) const CHANNEL_CONNECTIONS_IDLE_MAX: usize = 16;
+/// Questions and refunds that are under way at channels at once. Beyond: the others wait their turn.
+pub(crate) const CHANNEL_CALLS_MAX: usize = 16;
+/// Payments, refunds and suspense items that one look for due work takes. Beyond: the next look, at once.
+pub(crate) const DUE_WORK_MAX: usize = 256;
+/// Milliseconds between two looks for due work of payments.
+pub(crate) const DUE_WORK_EVERY_MS: u64 = 500;
+/// Milliseconds before due work that the store did not take is tried again.
+pub(crate) const DUE_WORK_AGAIN_MS: i64 = 5_000;
+/// Refunds of one payment, those that came to nothing too. Beyond: 409.
+pub(crate) const REFUNDS_OF_PAYMENT_MAX: usize = 50;
+/// Locks that keep steps of one payment apart; several payments share one.
+pub(crate) const PAYMENT_LOCKS: usize = 256;
 /// How long a stopping hub waits for calls that are running, in seconds. Beyond: it stops without them.
 pub(crate) const DRAIN_S: u64 = 10;
 /// Connections that may wait to be accepted. Beyond: the system lets callers try again.

@@ -18,6 +18,7 @@ mod live;
 mod logging;
 mod metrics;
 mod pages;
+mod pay;
 mod ready;
 mod serve;
 mod token;

@@ -12,6 +12,8 @@ pub(crate) const HTTP_ANSWERS: &str = "pilehub_http_answers_total";
 pub(crate) const HTTP_SECONDS: &str = "pilehub_http_seconds";
 /// HTTP calls refused because their address made too many.
 pub(crate) const HTTP_LIMITED: &str = "pilehub_http_limited_total";
+/// Words of payment channels, by `channel` and `outcome`: `credited`, `repeated`, …, or why one was refused.
+pub(crate) const PAY_CALLBACKS: &str = "pilehub_payment_words_total";
 /// Sockets of phones and dashboards.
 pub(crate) const SOCKETS: &str = "pilehub_live_sockets";
 /// Charges running.
@@ -31,6 +33,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     describe_counter!(HTTP_ANSWERS, "answers to HTTP calls");
     describe_histogram!(HTTP_SECONDS, "time to answer an HTTP call");
     describe_counter!(HTTP_LIMITED, "HTTP calls refused because their address made too many");
+    describe_counter!(PAY_CALLBACKS, "words of payment channels, by what became of them");
     describe_gauge!(SOCKETS, "sockets of phones and dashboards");
     describe_gauge!(RUNNING, "charges running");
     describe_gauge!(ALARMS_OPEN, "alarms raised or acknowledged");

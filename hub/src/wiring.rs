@@ -37,6 +37,7 @@ use crate::{
     links::{ToActors, ToPiles},
     live::{self, Door, Live, SeatLimits, Settings},
     pages,
+    pay::{self, Pay},
     ready::Readiness,
     trail,
 };
@@ -118,6 +119,14 @@ impl Hub {
         beside.push(tokio::spawn(trail::keep(actors.clone(), Arc::clone(&money), Arc::clone(&clock), attempts)));
         let hands = listen(mqtt, mqtts, &gate, &hot, &ready)?;
         let tokens = Tokens::new(&keys.jwt);
+        let ports = pay::Ports {
+            money: Arc::clone(&money),
+            actors: actors.clone(),
+            clock: Arc::clone(&clock),
+            wall: Arc::clone(&wall),
+        };
+        let pay = Arc::new(Pay::open(&config, &keys, ports)?);
+        beside.push(tokio::spawn(Arc::clone(&pay).run()));
         let telemetry = store.telemetry();
         let app = App::new(Parts {
             config,
@@ -132,6 +141,7 @@ impl Hub {
             credentials,
             readers,
             live,
+            pay,
             calls: Arc::new(Calls::default()),
             registry: tokio::sync::Mutex::default(),
             ready,

@@ -9,6 +9,9 @@
 //! | [`dry_run`] | what a draft would have earned |
 //! | [`ledger`] | whose money moves where |
 //! | [`order`] | where an order is in its life |
+//! | [`payment`] | what becomes of a payment when its channel speaks |
+//! | [`refund`] | where money on its way back to a channel is |
+//! | [`suspense`] | what becomes of money nobody knows the owner of |
 //! | [`settle`] | in which order the facts of a step are stored |
 //! | [`invariants`] | what must be true of everything stored |
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects, clippy::float_arithmetic))]
@@ -18,6 +21,9 @@ pub mod invariants;
 pub mod ledger;
 pub mod limits;
 pub mod order;
+pub mod payment;
 pub mod pricing;
+pub mod refund;
 pub mod settle;
+pub mod suspense;
 pub mod tariff;

@@ -22,5 +22,19 @@ pub const CLOCK_OFFSET_TRUSTED_MAX: Millis = Millis(300_000);
 /// Longest charge that is priced period by period. Beyond: the start is not believed, the next best one is taken,
 /// and the bill is flagged. It bounds the number of segments of a bill.
 pub const CHARGE_LEN_MAX: Millis = Millis(366 * 86_400_000);
+/// Pauses before the questions about a payment or a refund that is under way; after the last one it stays. They close the
+/// gap that a lost callback leaves without tiring the channel.
+pub const QUERY_WAITS: [Millis; 6] = [
+    Millis::from_secs(5),
+    Millis::from_secs(15),
+    Millis::from_secs(60),
+    Millis::from_secs(300),
+    Millis::from_secs(1_800),
+    Millis::from_secs(7_200),
+];
+/// Longest pause before a refund that the channel refused is sent again. Beyond: this one.
+pub const REFUND_WAIT_MAX: Millis = Millis::from_secs(7_200);
+/// Questions about one sending of a refund that stay without a clear answer. Beyond: a person decides.
+pub const REFUND_ASKS_MAX: u32 = 50;
 
 const _: () = assert!(CLOCK_OFFSET_IGNORED_MAX.0 < CLOCK_OFFSET_TRUSTED_MAX.0, "a flagged offset is also corrected");

@@ -34,6 +34,7 @@ pub(super) fn faults(config: &Config) -> Vec<Fault> {
     times(config, &mut found);
     sums(config, &mut found);
     limits(config, &mut found);
+    channels(config, &mut found);
     words(config, &mut found);
     found.0
 }
@@ -57,6 +58,25 @@ impl Faults {
         if !off && value.parse::<SocketAddr>().is_err() {
             let or_off = if may_be_off { ", or \"\" for off" } else { "" };
             self.add(key, format!("\"{value}\""), format!("use address:port like \"127.0.0.1:8080\"{or_off}"));
+        }
+    }
+
+    fn required(&mut self, key: &'static str, value: &str, because: &str) {
+        if value.is_empty() {
+            self.add(key, "\"\"", format!("is required because {because} is set"));
+        }
+    }
+
+    /// Money is spoken of in the clear on this machine only.
+    fn channel_url(&mut self, key: &'static str, url: &str) {
+        let host = url.strip_prefix("http://").map(|rest| rest.split('/').next().unwrap_or_default());
+        let is_local = host.and_then(|host| host.parse::<SocketAddr>().ok()).is_some_and(|at| at.ip().is_loopback());
+        if !is_local && !url.starts_with("https://") {
+            self.add(
+                key,
+                format!("\"{url}\""),
+                "begin it with https:// (http:// only with a loopback address and a port)",
+            );
         }
     }
 }
@@ -131,6 +151,45 @@ fn sums(config: &Config, found: &mut Faults) {
     if config.money.freeze_default_fen < config.money.freeze_min_fen {
         let remedy = format!("use at least money.freeze_min_fen = {}", config.money.freeze_min_fen);
         found.add("money.freeze_default_fen", config.money.freeze_default_fen, remedy);
+    }
+}
+
+fn channels(config: &Config, found: &mut Faults) {
+    const SUM_MAX: i64 = 100_000_000;
+    let payment = &config.payment;
+    found.range("payment.confirm_over_fen", payment.confirm_over_fen, 0, SUM_MAX);
+    found.range("payment.expires_s", payment.expires_s, 10, 86_400);
+    found.range("payment.refund_retry_s", payment.refund_retry_s, 1, 3_600);
+    found.range("payment.refund_tries_max", payment.refund_tries_max, 1, 100);
+    let (wechat, alipay) = (&payment.wechat, &payment.alipay);
+    if (wechat.is_on() || alipay.is_on()) && config.http.public_url.is_empty() {
+        found.add("http.public_url", "\"\"", "name the address at which payment channels reach the hub");
+    }
+    if wechat.is_on() {
+        for (key, value) in [
+            ("payment.wechat.app_id", &wechat.app_id),
+            ("payment.wechat.serial", &wechat.serial),
+            ("payment.wechat.private_key_file", &wechat.private_key_file),
+            ("payment.wechat.api_key_file", &wechat.api_key_file),
+        ] {
+            found.required(key, value, "payment.wechat.mch_id");
+        }
+        if wechat.platform_keys.is_empty() {
+            found.add("payment.wechat.platform_keys", "[]", "pin at least one SERIAL=PATH");
+        }
+        found.channel_url("payment.wechat.base_url", &wechat.base_url);
+    }
+    if alipay.is_on() {
+        for (key, value) in [
+            ("payment.alipay.seller_id", &alipay.seller_id),
+            ("payment.alipay.private_key_file", &alipay.private_key_file),
+        ] {
+            found.required(key, value, "payment.alipay.app_id");
+        }
+        if alipay.alipay_keys.is_empty() {
+            found.add("payment.alipay.alipay_keys", "[]", "pin at least one path");
+        }
+        found.channel_url("payment.alipay.base_url", &alipay.base_url);
     }
 }
 
@@ -214,6 +273,34 @@ mod tests {
         assert_eq!(keys(|c| c.store.engine = "mysql".to_owned()), ["store.engine"]);
         assert_eq!(keys(|c| c.log.filter = "loud".to_owned()), [""; 0], "a target name is a filter");
         assert_eq!(keys(|c| c.log.filter = "hub=loud".to_owned()), ["log.filter"]);
+    }
+
+    #[test]
+    fn a_channel_that_is_on_needs_its_keys_and_an_address_to_be_called_at() {
+        let on = |c: &mut Config| {
+            c.http.public_url = "https://pile.example".to_owned();
+            c.payment.alipay.app_id = "2021".to_owned();
+            c.payment.alipay.seller_id = "2088".to_owned();
+            c.payment.alipay.private_key_file = "app.key".to_owned();
+            c.payment.alipay.alipay_keys = vec!["alipay.pem".to_owned()];
+        };
+        assert_eq!(keys(on), [""; 0]);
+        let but = |change: fn(&mut Config)| {
+            keys(|c| {
+                on(c);
+                change(c);
+            })
+        };
+        assert_eq!(but(|c| c.http.public_url.clear()), ["http.public_url"]);
+        assert_eq!(but(|c| c.payment.alipay.alipay_keys.clear()), ["payment.alipay.alipay_keys"]);
+        for (url, faults) in [("http://127.0.0.1:8090", 0), ("http://pay.example", 1), ("http://127.0.0.1.x:80", 1)] {
+            let found = keys(|c| {
+                on(c);
+                c.payment.alipay.base_url = url.to_owned();
+            });
+            assert_eq!(found, vec!["payment.alipay.base_url"; faults], "{url}");
+        }
+        assert_eq!(keys(|c| c.payment.wechat.mch_id = "190".to_owned()).len(), 6);
     }
 
     #[test]

@@ -6,11 +6,13 @@
 mod check;
 mod keys;
 mod load;
+mod payment;
 mod show;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use load::load;
+pub(crate) use payment::{Alipay, Payment, Wechat};
 pub(crate) use show::masked_toml;
 
 /// Every setting. `Default` is the built-in configuration, which `config/hub.toml` repeats with explanations.
@@ -104,13 +106,6 @@ pub(crate) struct Money {
     pub(crate) freeze_min_fen: i64,
     /// A total over this waits for a person, in fen.
     pub(crate) hold_over_fen: i64,
-}
-
-/// Payment channels.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Payment {
-    /// Key of the sandbox channel's signatures; `""`: random, kept in the data directory.
-    pub(crate) sandbox_key: String,
 }
 
 /// The live push to phones.

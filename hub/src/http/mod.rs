@@ -23,10 +23,12 @@ mod piles;
 pub(crate) mod problem;
 mod public_url;
 mod quarantine;
+mod refunds;
 mod state;
 mod stations;
 mod stats;
 mod supervision;
+mod suspense;
 mod tariffs;
 mod tickets;
 mod users;
@@ -105,7 +107,17 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(wallet::entries))
         .routes(routes!(wallet::topup))
         .routes(routes!(payments::callback))
+        .routes(routes!(payments::channel_callback))
         .routes(routes!(payments::pay))
+        .routes(routes!(payments::list))
+        .routes(routes!(payments::get))
+        .routes(routes!(refunds::create))
+        .routes(routes!(refunds::list))
+        .routes(routes!(refunds::get))
+        .routes(routes!(refunds::resolve))
+        .routes(routes!(suspense::list))
+        .routes(routes!(suspense::resolve))
+        .routes(routes!(suspense::approve))
         .routes(routes!(debts::repay))
         .routes(routes!(holds::list))
         .routes(routes!(holds::approve))

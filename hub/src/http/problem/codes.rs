@@ -107,6 +107,12 @@ codes! {
     PaymentNotFound NOT_FOUND "PAYMENT_NOT_FOUND"
         "没有这笔支付" "There is no such payment"
         "请核对支付单号" "check the payment number";
+    RefundNotFound NOT_FOUND "REFUND_NOT_FOUND"
+        "没有这笔退款" "There is no such refund"
+        "请核对退款单号" "check the refund number";
+    SuspenseNotFound NOT_FOUND "SUSPENSE_NOT_FOUND"
+        "没有这笔长款" "There is no such money in suspense"
+        "请核对编号" "check the id";
     IntegrationNotFound NOT_FOUND "INTEGRATION_NOT_FOUND"
         "没有这个集成账号" "There is no such integration"
         "请核对名称" "check the name";
@@ -167,6 +173,9 @@ codes! {
     Internal INTERNAL_SERVER_ERROR "INTERNAL"
         "服务内部错误" "The hub made a mistake"
         "请用同一个 Idempotency-Key 重试；若仍失败请联系运维" "try again with the same Idempotency-Key; tell operations if it stays";
+    ChannelUnavailable SERVICE_UNAVAILABLE "CHANNEL_UNAVAILABLE"
+        "支付渠道暂不可用" "The payment channel is unavailable"
+        "请用同一个 Idempotency-Key 稍后重试，或换一个支付渠道" "try again later with the same Idempotency-Key, or use another channel";
     StoreUnavailable SERVICE_UNAVAILABLE "STORE_UNAVAILABLE"
         "存储暂不可用" "The store is unavailable"
         "请用同一个 Idempotency-Key 稍后重试" "try again later with the same Idempotency-Key";
