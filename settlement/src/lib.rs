@@ -8,6 +8,7 @@
 //! | [`pricing`] | what a charge costs |
 //! | [`ledger`] | whose money moves where |
 //! | [`order`] | where an order is in its life |
+//! | [`reconcile`] | where channels, books and meters disagree |
 //! | [`settle`] | in which order the facts of a step are stored |
 //! | [`invariants`] | what must be true of everything stored |
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects, clippy::float_arithmetic))]
@@ -17,5 +18,6 @@ pub mod ledger;
 pub mod limits;
 pub mod order;
 pub mod pricing;
+pub mod reconcile;
 pub mod settle;
 pub mod tariff;
