@@ -40,6 +40,9 @@ pub struct Register {
     pub wh: WattHours,
     /// The order.
     pub order_no: OrderNo,
+    /// What was billed since for orders whose registers cannot be used.
+    #[serde(default)]
+    pub unmetered_wh: WattHours,
 }
 
 /// The last registers of connectors, by pile and connector.
@@ -150,13 +153,19 @@ fn one_order(order: &Metered, pile: &mut PileDay, out: &mut EnergyFound) {
     sums.orders = sums.orders.saturating_add(1);
     add(&mut sums.billed_wh, order.billed);
     let key = || order.order_no.to_string();
+    let connector = (order.pile_code.clone(), order.connector_id);
     match order.reading() {
-        Reading::Missing if order.provisional => sums.provisional_orders = sums.provisional_orders.saturating_add(1),
         Reading::Missing => {
-            pile.missing = pile.missing.saturating_add(1);
-            pile.missing_billed = pile.missing_billed.saturating_add(order.billed.0);
+            if order.provisional {
+                sums.provisional_orders = sums.provisional_orders.saturating_add(1);
+            } else {
+                pile.missing = pile.missing.saturating_add(1);
+                pile.missing_billed = pile.missing_billed.saturating_add(order.billed.0);
+            }
+            unmetered(out.registers.get_mut(&connector), order);
         }
         Reading::Backwards => {
+            unmetered(out.registers.get_mut(&connector), order);
             out.findings.push(Finding { kind: ItemKind::MeterBackwards, key: key(), about: order.about() });
         }
         Reading::Good(start, end, delivered) => {
@@ -172,17 +181,27 @@ fn one_order(order: &Metered, pile: &mut PileDay, out: &mut EnergyFound) {
                 pile.metered = pile.metered.saturating_add(delivered.0);
             }
             between(order, start, out);
-            let register = Register { wh: end, order_no: order.order_no.clone() };
-            out.registers.insert((order.pile_code.clone(), order.connector_id), register);
+            let register = Register { wh: end, order_no: order.order_no.clone(), unmetered_wh: WattHours::ZERO };
+            out.registers.insert(connector, register);
         }
+    }
+}
+
+/// The register went on by what the order took, as far as its bill is right.
+fn unmetered(register: Option<&mut Register>, order: &Metered) {
+    if let Some(register) = register {
+        add(&mut register.unmetered_wh, order.billed);
     }
 }
 
 /// What the register did since the connector's last order.
 fn between(order: &Metered, start: WattHours, out: &mut EnergyFound) {
     let Some(last) = out.registers.get(&(order.pile_code.clone(), order.connector_id)) else { return };
-    let Some(gap) = start.checked_sub(last.wh) else { return };
-    if gap.0.saturating_abs() <= ENERGY_DIFF_IGNORED_MAX.0 {
+    let explained = last.wh.checked_add(last.unmetered_wh);
+    let Some(gap) = explained.and_then(|explained| start.checked_sub(explained)) else { return };
+    // A bill without a register may be off by as much as one with a register may.
+    let of_bills = last.unmetered_wh.0.saturating_mul(ENERGY_DIFF_PERCENT_MAX).saturating_div(100);
+    if gap.0.saturating_abs() <= ENERGY_DIFF_IGNORED_MAX.0.saturating_add(of_bills) {
         return;
     }
     let about = About {

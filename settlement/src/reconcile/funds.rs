@@ -268,13 +268,7 @@ fn key_of(about: &About) -> Option<Key<'_>> {
 }
 
 /// The lines of one payment or refund against what the hub has of it.
-fn one_name(
-    key: Key<'_>,
-    lines: &[&BillLine],
-    movement: Option<&Movement>,
-    seen_before: bool,
-    out: &mut FundsFound,
-) {
+fn one_name(key: Key<'_>, lines: &[&BillLine], movement: Option<&Movement>, seen_before: bool, out: &mut FundsFound) {
     let (channel, kind, name) = key;
     let sums = out.channels.entry(channel.to_owned()).or_default();
     for line in lines {

@@ -5,10 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::Timestamp;
 
-use super::{
-    Day, Finding, Item, ItemState,
-    item::next,
-};
+use super::{Day, Finding, Item, ItemState, item::next};
 
 /// What a run over a day looked at, and what of it was found.
 #[derive(Debug, Clone, Copy)]

@@ -59,8 +59,9 @@ pub(super) fn write(lines: &[BillLine]) -> String {
     text.push('\n');
     for line in lines {
         let BillLine { kind, payment_no, refund_no, transaction_id, amount_fen, at } = line;
-        let quoted = [payment_no, transaction_id, refund_no]
-            .map(|value| if value.contains([',', '"']) { format!("\"{}\"", value.replace('"', "\"\"")) } else { value.clone() });
+        let quoted = [payment_no, transaction_id, refund_no].map(|value| {
+            if value.contains([',', '"']) { format!("\"{}\"", value.replace('"', "\"\"")) } else { value.clone() }
+        });
         text.push_str(&format!("{},{},{},{at}\n", kind.as_str(), quoted.join(","), amount_fen.0));
     }
     text

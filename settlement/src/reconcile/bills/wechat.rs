@@ -51,12 +51,8 @@ const TITLES: [&str; 27] = [
 ];
 const COUNT_TOTAL: &str = "总交易单数";
 /// Columns and the titles of their totals.
-const TOTALS: [(&str, &str); 4] = [
-    (PAID, "应结订单总金额"),
-    (REFUNDED, "退款总金额"),
-    (ORDERED, "订单总金额"),
-    (ASKED_BACK, "申请退款总金额"),
-];
+const TOTALS: [(&str, &str); 4] =
+    [(PAID, "应结订单总金额"), (REFUNDED, "退款总金额"), (ORDERED, "订单总金额"), (ASKED_BACK, "申请退款总金额")];
 const STYLE: Style = Style { remark: None, tick: Some('`') };
 
 pub(super) fn read(text: &str, day: Day) -> Result<Vec<BillLine>, BillError> {
