@@ -19,6 +19,7 @@ mod logging;
 mod metrics;
 mod pages;
 mod ready;
+mod reconcile;
 mod serve;
 mod token;
 mod trail;

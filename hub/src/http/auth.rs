@@ -29,6 +29,7 @@ pub(crate) const STAFF: Roles = SERVICE | OPS | FINANCE | RISK | ADMIN | AUDITOR
 /// Everybody with a token.
 pub(crate) const ANYONE: Roles = DRIVER | STAFF;
 pub(crate) const OPS_FINANCE: Roles = OPS | FINANCE;
+pub(crate) const FINANCE_AUDITOR: Roles = FINANCE | AUDITOR;
 pub(crate) const DRIVER_OPS_SERVICE: Roles = DRIVER | OPS | SERVICE;
 
 /// What a caller may be.

@@ -16,7 +16,7 @@ use store::{
 };
 
 use super::filed::KeptBill;
-use crate::limits::{RECON_BACK_DAYS, RECON_BILLS_PER_DAY_MAX, RECON_ENTRIES_MAX, RECON_ITEMS_MAX, RECON_ROWS_MAX};
+use crate::limits::{RECON_BILLS_PER_DAY_MAX, RECON_ENTRIES_MAX, RECON_ITEMS_MAX, RECON_REFUND_DAYS, RECON_ROWS_MAX};
 
 /// Where facts are read, and which instants make the day.
 #[derive(Debug, Clone, Copy)]
@@ -127,8 +127,10 @@ impl Window<'_> {
             found.payment(&payment, true);
         }
         cut |= self.refunds_done(&mut found).await?;
-        for line in named.iter().copied().flatten() {
-            self.named(line, &mut found).await?;
+        for lines in named {
+            for line in *lines {
+                self.named(line, &mut found).await?;
+            }
         }
         let mut posted: HashMap<String, (Fen, UserId)> = HashMap::new();
         cut |= self
@@ -164,10 +166,10 @@ impl Window<'_> {
     }
 
     /// Refunds whose money left in the window; answers whether there were too many. A refund is not looked for longer
-    /// than [`RECON_BACK_DAYS`] after it was asked for, unless a line names it.
+    /// than [`RECON_REFUND_DAYS`] after it was asked for, unless a line names it.
     async fn refunds_done(&self, found: &mut Found) -> Result<bool, StoreError> {
         let filter = CaseFilter { state: Some(REFUND_DONE.to_owned()), ..CaseFilter::all(CaseKind::Refund) };
-        let oldest = self.from.plus(domain::Millis::from_secs(RECON_BACK_DAYS.saturating_mul(-86_400)));
+        let oldest = self.from.plus(domain::Millis::from_secs(RECON_REFUND_DAYS.saturating_mul(-86_400)));
         let mut cursor: Option<String> = None;
         loop {
             let page = self.money.cases(&filter, cursor.as_deref(), PAGE_LEN_MAX).await?;
@@ -205,13 +207,7 @@ impl Window<'_> {
     }
 
     /// A movement in the books that no payment or refund of the window explains.
-    async fn posted_alone(
-        &self,
-        op: &str,
-        amount: Fen,
-        user_id: &UserId,
-        found: &mut Found,
-    ) -> Result<(), StoreError> {
+    async fn posted_alone(&self, op: &str, amount: Fen, user_id: &UserId, found: &mut Found) -> Result<(), StoreError> {
         let Some(no) = op.strip_prefix(TOPUP) else { return Ok(()) };
         if !found.names.insert((LineKind::Pay, no.to_owned())) {
             return Ok(());

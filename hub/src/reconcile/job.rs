@@ -60,12 +60,7 @@ pub(crate) async fn keep(reconciler: Arc<Reconciler>, timetable: Timetable) {
     }
 }
 
-async fn look(
-    reconciler: &Reconciler,
-    timetable: Timetable,
-    done: &mut Done,
-    now: Timestamp,
-) -> Result<(), Trouble> {
+async fn look(reconciler: &Reconciler, timetable: Timetable, done: &mut Done, now: Timestamp) -> Result<(), Trouble> {
     let timezone = reconciler.timezone()?;
     // Before the hour of the night run, the day before is not yet due.
     let due = now.plus(Millis::from_secs(i64::from(timetable.at_min).saturating_mul(-60)));

@@ -6,38 +6,44 @@ use domain::PileCode;
 use serde_json::json;
 use settlement::{
     limits::{PILE_MARK_DAYS, PILE_MARKS_MAX},
-    reconcile::{Day, Finding, Item, ItemState, meter_abnormal},
+    reconcile::{About, Day, Finding, Item, ItemKind, ItemState, meter_abnormal},
 };
 use store::{
     cases::{CaseFilter, CaseKind, Filed, OutboxEvent},
     money::Write,
 };
 
-use super::{Reconciler, Trouble, facts, filed::PileMark, run::piles_of};
+use super::{Reconciler, Trouble, facts, filed::PileMark};
 use crate::limits::RECON_MARKS_MAX;
 
 /// The event of a pile whose meter is to be looked at.
 const METER_ABNORMAL: &str = "pile.meter_abnormal";
 
+/// Piles that are to be marked for the day, and piles of which a difference went away.
+fn piles(day: Day, findings: &[Finding], changed: &[Item]) -> (BTreeSet<PileCode>, BTreeSet<PileCode>) {
+    let of = |kind: ItemKind, about: &About| about.pile_code.clone().filter(|_| kind.marks_the_pile());
+    let gone = changed.iter().filter(|item| item.state == ItemState::Matched && item.about_day() == day);
+    (
+        findings.iter().filter_map(|finding| of(finding.kind, &finding.about)).collect(),
+        gone.filter_map(|item| of(item.kind, &item.about)).collect(),
+    )
+}
+
 impl Reconciler {
     /// The marks a run sets and takes away, and the events that follow.
-    pub(super) async fn marks(
-        &self,
-        day: Day,
-        findings: &[Finding],
-        changed: &[Item],
-    ) -> Result<Vec<Write>, Trouble> {
-        let marked = piles_of(findings.iter().map(|finding| (finding.kind, &finding.about)));
-        let gone = changed.iter().filter(|item| item.state == ItemState::Matched && item.about_day() == day);
-        let gone = piles_of(gone.map(|item| (item.kind, &item.about)));
+    pub(super) async fn marks(&self, day: Day, findings: &[Finding], changed: &[Item]) -> Result<Vec<Write>, Trouble> {
+        let (marked, gone) = piles(day, findings, changed);
         let mut writes = Vec::new();
         for pile in &marked {
             let Some(mark) = self.changed_mark(pile, day, true).await? else { continue };
             writes.push(Write::Case(Box::new(mark.case())));
             writes.extend(self.abnormal(pile, day).await?);
         }
-        for pile in gone.difference(&marked) {
-            let mark = self.changed_mark(pile, day, false).await?;
+        for pile in gone {
+            if marked.contains(&pile) {
+                continue;
+            }
+            let mark = self.changed_mark(&pile, day, false).await?;
             writes.extend(mark.map(|mark| Write::Case(Box::new(mark.case()))));
         }
         Ok(writes)
@@ -57,7 +63,8 @@ impl Reconciler {
 
     /// The event of a pile that gets one more mark, when that makes it abnormal.
     async fn abnormal(&self, pile: &PileCode, day: Day) -> Result<Option<Write>, Trouble> {
-        let filter = CaseFilter { about: Some(pile.to_string()), open_only: true, ..CaseFilter::all(CaseKind::PileMark) };
+        let filter =
+            CaseFilter { about: Some(pile.to_string()), open_only: true, ..CaseFilter::all(CaseKind::PileMark) };
         let cases = facts::cases(self.money.as_ref(), &filter, RECON_MARKS_MAX).await?.rows;
         let marks = cases.iter().map(|case| case.read::<PileMark>()).collect::<Result<Vec<_>, _>>()?;
         let days: BTreeSet<Day> = marks.iter().map(|mark| mark.day).chain([day]).collect();

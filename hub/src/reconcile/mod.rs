@@ -142,7 +142,7 @@ impl Reconciler {
         Ok(bills)
     }
 
-    /// Keeps a channel's bill of a day; the same content again changes nothing. Answers whether it is a new one.
+    /// Keeps a channel's bill of a day; the same content again changes nothing.
     pub(crate) async fn take_bill(
         &self,
         day: Day,
@@ -150,7 +150,7 @@ impl Reconciler {
         content: &[u8],
         by: UserId,
         with: With<'_, KeptBill>,
-    ) -> Result<(KeptBill, bool), Trouble> {
+    ) -> Result<KeptBill, Trouble> {
         let lines = format.read(content, day)?;
         let mut hash = Sha256::new();
         hash.update(format!("{day}\n{}\n", format.channel()));
@@ -160,7 +160,7 @@ impl Reconciler {
         if let Some(case) = self.money.case(CaseKind::ChannelBill, &bill_id).await? {
             let bill: KeptBill = case.read()?;
             self.commit(with(&bill)).await?;
-            return Ok((bill, false));
+            return Ok(bill);
         }
         if self.bills(day).await?.len() >= RECON_BILLS_PER_DAY_MAX {
             return Err(Trouble::TooManyBills);
@@ -170,7 +170,7 @@ impl Reconciler {
         let mut writes = vec![Write::Case(Box::new(bill.case()))];
         writes.extend(with(&bill));
         self.commit(writes).await?;
-        Ok((bill, true))
+        Ok(bill)
     }
 
     /// Keeps what a person decided about an item.

@@ -1,9 +1,10 @@
 //! One run over one day: facts, comparison, items, figures.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use domain::Timestamp;
 use settlement::reconcile::{
-    BillLine, ChannelFile, Day, DayBook, EnergyFound, Figures, FundsFound, FundsInput, Item, Registers, Run,
+    BillLine, ChannelFile, Day, DayBook, EnergyFound, Figures, Finding, FundsFound, FundsInput, Item, Registers, Run,
     match_energy, match_funds, merge,
 };
 use store::{
@@ -37,6 +38,24 @@ struct Compared {
     known: BTreeMap<String, Item>,
 }
 
+impl Compared {
+    /// All findings, taken out, as many as are kept.
+    fn findings(&mut self) -> Vec<Finding> {
+        let mut findings = std::mem::take(&mut self.funds.findings);
+        findings.append(&mut self.energy.findings);
+        self.cut |= findings.len() > RECON_ITEMS_MAX;
+        findings.truncate(RECON_ITEMS_MAX);
+        findings
+    }
+
+    /// What the findings do to the items that are there.
+    fn changes(&self, of_day: Day, books: Day, findings: &[Finding], now: Timestamp) -> Vec<Item> {
+        let (funds_complete, energy_complete) = (!self.cut, !self.cut);
+        let run = Run { of_day, books, findings, matched: &self.funds.matched, funds_complete, energy_complete };
+        merge(&self.known, &run, now)
+    }
+}
+
 impl Reconciler {
     /// Compares a day and keeps what is new; the same facts again change nothing. `with` is stored last, with the figures.
     pub(crate) async fn run(&self, day: Day, with: With<'_, Ran>) -> Result<Ran, Trouble> {
@@ -61,57 +80,38 @@ impl Reconciler {
         if now < from {
             return Err(Trouble::NotBegun(day));
         }
-        let window = Window { money: self.money.as_ref(), from, to };
-        let mut compared = self.compare(day, &window).await?;
-        let findings: Vec<_> =
-            compared.funds.findings.iter().chain(&compared.energy.findings).take(RECON_ITEMS_MAX).cloned().collect();
-        let all = compared.funds.findings.len().saturating_add(compared.energy.findings.len());
-        let truncated = compared.cut || all > findings.len();
+        let mut compared = self.compare(day, &Window { money: self.money.as_ref(), from, to }).await?;
+        let findings = compared.findings();
         let closed = earlier.as_ref().is_some_and(DayBook::is_closed);
         let books = if closed { self.open_book_after(day, &timezone).await? } else { day };
         if closed {
             self.look_up_late(&findings, day, &mut compared.known).await?;
         }
-        let run = Run {
-            of_day: day,
-            books,
-            findings: &findings,
-            matched: &compared.funds.matched,
-            funds_complete: !truncated,
-            energy_complete: !truncated,
-        };
-        let changed = merge(&compared.known, &run, now);
+        let changed = compared.changes(day, books, &findings, now);
         let figures = Figures {
             funds: compared.funds.channels,
             energy: compared.energy.sums,
-            truncated,
+            truncated: compared.cut,
             whole_day: now >= to,
         };
-        let nothing = figures.funds.is_empty() && figures.energy.orders == 0 && changed.is_empty();
-        if skip_empty && nothing && earlier.is_none() {
-            let book = DayBook::new(day, timezone, figures, now);
-            return Ok(Ran { book, first: true, open_items: 0 });
-        }
-        let (last, marked) = (registers(day, &compared.energy.registers), self.marks(day, &findings, &changed).await?);
-        self.keep_items(&changed).await?;
         let first = earlier.is_none();
-        let mut writes = Vec::new();
-        let book = match earlier {
-            None => {
-                let book = DayBook::new(day, timezone, figures, now);
-                writes.push(Write::Case(Box::new(KeptDay(book.clone()).case())));
-                book
-            }
+        let (book, is_new) = match earlier {
+            None => (DayBook::new(day, timezone, figures, now), true),
             Some(book) => match book.run_again(&figures, !changed.is_empty(), now) {
-                None => book,
-                Some(book) => {
-                    writes.push(Write::Case(Box::new(KeptDay(book.clone()).case())));
-                    book
-                }
+                Some(book) => (book, true),
+                None => (book, false),
             },
         };
-        writes.extend(self.keep_registers(last).await?);
-        writes.extend(marked);
+        if first && skip_empty && book.funds.is_empty() && book.energy.orders == 0 && changed.is_empty() {
+            return Ok(Ran { book, first, open_items: 0 });
+        }
+        // Marks follow from what changes: they come first, or a crash after the items would lose them.
+        self.commit(self.marks(day, &findings, &changed).await?).await?;
+        self.keep_items(&changed).await?;
+        let mut writes = Vec::from_iter(self.keep_registers(day, &compared.energy.registers).await?);
+        if is_new {
+            writes.push(Write::Case(Box::new(KeptDay(book.clone()).case())));
+        }
         let ran = Ran { open_items: self.open_items(day).await?, book, first };
         writes.extend(with(&ran));
         self.commit(writes).await?;
@@ -149,10 +149,12 @@ impl Reconciler {
 
     /// Items of the day and of the days before it, and all that are open; whether there were too many.
     async fn known_items(&self, day: Day) -> Result<(BTreeMap<String, Item>, bool), Trouble> {
-        let open = CaseFilter { open_only: true, ..CaseFilter::all(CaseKind::ReconItem) };
-        let days = (0..=RECON_BACK_DAYS).map(|back| facts::about(CaseKind::ReconItem, day.plus(back.saturating_neg())));
+        let mut filters = vec![CaseFilter { open_only: true, ..CaseFilter::all(CaseKind::ReconItem) }];
+        filters.extend(
+            (0..=RECON_BACK_DAYS).map(|back| facts::about(CaseKind::ReconItem, day.plus(back.saturating_neg()))),
+        );
         let (mut known, mut cut) = (BTreeMap::new(), false);
-        for filter in std::iter::once(open).chain(days) {
+        for filter in filters {
             let cases = facts::items(self.money.as_ref(), &filter).await?;
             cut |= cases.cut;
             for case in &cases.rows {
@@ -166,7 +168,7 @@ impl Reconciler {
     /// What was found about a closed day before stands in the books of a later one.
     async fn look_up_late(
         &self,
-        findings: &[settlement::reconcile::Finding],
+        findings: &[Finding],
         day: Day,
         known: &mut BTreeMap<String, Item>,
     ) -> Result<(), Trouble> {
@@ -205,15 +207,12 @@ impl Reconciler {
         Ok(Registers::new())
     }
 
-    async fn keep_registers(&self, last: KeptRegisters) -> Result<Option<Write>, StoreError> {
-        let stored = self.money.case(CaseKind::Progress, &KeptRegisters::name(last.day)).await?;
+    async fn keep_registers(&self, day: Day, registers: &Registers) -> Result<Option<Write>, StoreError> {
+        let stored = self.money.case(CaseKind::Progress, &KeptRegisters::name(day)).await?;
         let stored = stored.map(|case| case.read::<KeptRegisters>()).transpose()?;
-        let rev = match &stored {
-            Some(stored) if stored.same(&last) => return Ok(None),
-            Some(stored) => stored.rev.saturating_add(1),
-            None => 1,
-        };
-        Ok(Some(Write::Case(Box::new(KeptRegisters { rev, ..last }.case()))))
+        let last = KeptRegisters::new(day, stored.as_ref().map_or(1, |stored| stored.rev.saturating_add(1)), registers);
+        let same = stored.is_some_and(|stored| stored.same(&last));
+        Ok((!same).then(|| Write::Case(Box::new(last.case()))))
     }
 
     async fn keep_items(&self, changed: &[Item]) -> Result<(), Trouble> {
@@ -224,10 +223,6 @@ impl Reconciler {
         }
         Ok(())
     }
-}
-
-fn registers(day: Day, registers: &Registers) -> KeptRegisters {
-    KeptRegisters::new(day, 1, registers)
 }
 
 fn as_files(files: &Files) -> Vec<ChannelFile<'_>> {
@@ -244,11 +239,4 @@ fn line_of(item: &Item) -> Option<BillLine> {
         amount_fen: item.about.channel_fen.unwrap_or_default(),
         at: item.found_at,
     })
-}
-
-/// The items that concern a pile's meter.
-pub(super) fn piles_of<'a>(
-    items: impl Iterator<Item = (settlement::reconcile::ItemKind, &'a settlement::reconcile::About)>,
-) -> BTreeSet<domain::PileCode> {
-    items.filter(|(kind, _)| kind.marks_the_pile()).filter_map(|(_, about)| about.pile_code.clone()).collect()
 }
