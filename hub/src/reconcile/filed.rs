@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 use settlement::reconcile::{BillLine, Day, DayBook, Item, Register, Registers};
 use store::cases::{CaseKind, Filed};
 
+use crate::limits::RECON_BACK_DAYS;
+
+const DAY_MS: i64 = 86_400_000;
+
 /// The first instant of a day in UTC: sorts cases of days.
 fn begin(day: Day) -> Timestamp {
     day.window("UTC").map_or(Timestamp::EPOCH, |(from, _)| from)
@@ -118,7 +122,8 @@ impl Filed for KeptBill {
     }
 }
 
-/// Where the piles' registers were at the end of a day.
+/// Where the piles' registers were at the end of a day. A few days have a place each, which is used again: a fleet's
+/// registers are large, and only the last days' are asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct KeptRegisters {
@@ -147,8 +152,10 @@ impl KeptRegisters {
         Self { day, rev, registers: registers.iter().map(kept).collect() }
     }
 
+    /// The place of a day.
     pub(crate) fn name(day: Day) -> String {
-        format!("registers:{day}")
+        let number = begin(day).as_millis().div_euclid(DAY_MS);
+        format!("registers:{}", number.rem_euclid(RECON_BACK_DAYS.saturating_add(1)))
     }
 
     pub(crate) fn registers(self) -> Registers {
@@ -157,7 +164,7 @@ impl KeptRegisters {
 
     /// Whether both say the same, whatever their revisions.
     pub(crate) fn same(&self, other: &Self) -> bool {
-        self.registers == other.registers
+        self.day == other.day && self.registers == other.registers
     }
 }
 
@@ -185,7 +192,8 @@ impl Filed for KeptRegisters {
     }
 
     fn at(&self) -> Timestamp {
-        begin(self.day)
+        // That of its place, which never changes.
+        Timestamp::EPOCH
     }
 }
 

@@ -48,9 +48,10 @@ impl Compared {
         findings
     }
 
-    /// What the findings do to the items that are there.
-    fn changes(&self, of_day: Day, books: Day, findings: &[Finding], now: Timestamp) -> Vec<Item> {
-        let (funds_complete, energy_complete) = (!self.cut, !self.cut);
+    /// What the findings do to the items that are there. The registers before a day are kept for a few days only: without
+    /// them a gap that is not found again may still be there.
+    fn changes(&self, of_day: Day, books: Day, findings: &[Finding], recent: bool, now: Timestamp) -> Vec<Item> {
+        let (funds_complete, energy_complete) = (!self.cut, !self.cut && recent);
         let run = Run { of_day, books, findings, matched: &self.funds.matched, funds_complete, energy_complete };
         merge(&self.known, &run, now)
     }
@@ -87,7 +88,8 @@ impl Reconciler {
         if closed {
             self.look_up_late(&findings, day, &mut compared.known).await?;
         }
-        let changed = compared.changes(day, books, &findings, now);
+        let recent = Day::of(now, &timezone)? <= day.plus(RECON_BACK_DAYS);
+        let changed = compared.changes(day, books, &findings, recent, now);
         let figures = Figures {
             funds: compared.funds.channels,
             energy: compared.energy.sums,
@@ -199,20 +201,26 @@ impl Reconciler {
     /// Where the registers were at the end of the last day that is known.
     async fn registers_before(&self, day: Day) -> Result<Registers, StoreError> {
         for back in 1..=RECON_BACK_DAYS {
-            let name = KeptRegisters::name(day.plus(back.saturating_neg()));
-            if let Some(case) = self.money.case(CaseKind::Progress, &name).await? {
-                return Ok(case.read::<KeptRegisters>()?.registers());
+            let earlier = day.plus(back.saturating_neg());
+            if let Some(kept) = self.kept_registers(earlier).await?.filter(|kept| kept.day == earlier) {
+                return Ok(kept.registers());
             }
         }
         Ok(Registers::new())
     }
 
+    /// What is in the place of a day, maybe of another day.
+    async fn kept_registers(&self, day: Day) -> Result<Option<KeptRegisters>, StoreError> {
+        let case = self.money.case(CaseKind::Progress, &KeptRegisters::name(day)).await?;
+        case.map(|case| case.read()).transpose()
+    }
+
     async fn keep_registers(&self, day: Day, registers: &Registers) -> Result<Option<Write>, StoreError> {
-        let stored = self.money.case(CaseKind::Progress, &KeptRegisters::name(day)).await?;
-        let stored = stored.map(|case| case.read::<KeptRegisters>()).transpose()?;
+        let stored = self.kept_registers(day).await?;
         let last = KeptRegisters::new(day, stored.as_ref().map_or(1, |stored| stored.rev.saturating_add(1)), registers);
-        let same = stored.is_some_and(|stored| stored.same(&last));
-        Ok((!same).then(|| Write::Case(Box::new(last.case()))))
+        // A later day may have the place by now.
+        let stands = stored.is_some_and(|stored| stored.day > day || stored.same(&last));
+        Ok((!stands).then(|| Write::Case(Box::new(last.case()))))
     }
 
     async fn keep_items(&self, changed: &[Item]) -> Result<(), Trouble> {
