@@ -87,5 +87,22 @@ pub(crate) const PAYMENT_LOCKS: usize = 256;
 pub(crate) const DRAIN_S: u64 = 10;
 /// Connections that may wait to be accepted. Beyond: the system lets callers try again.
 pub(crate) const BACKLOG: u32 = 4_096;
+/// Payments, and orders, that one reconciliation looks at. Beyond: the rest is left out, `truncated` says so, and the day
+/// cannot be closed.
+pub(crate) const RECON_ROWS_MAX: usize = 500_000;
+/// Entries of the books that one reconciliation looks at. Beyond: see [`RECON_ROWS_MAX`].
+pub(crate) const RECON_ENTRIES_MAX: usize = 5_000_000;
+/// Items of one day. Beyond: see [`RECON_ROWS_MAX`].
+pub(crate) const RECON_ITEMS_MAX: usize = 50_000;
+/// Files of channels for one day. Beyond: 409.
+pub(crate) const RECON_BILLS_PER_DAY_MAX: usize = 32;
+/// Marks of one pile that are looked at. Beyond: the older ones are left out.
+pub(crate) const RECON_MARKS_MAX: usize = 64;
+/// Items in one commit. Beyond: the next commit.
+pub(crate) const RECON_WRITES_PER_COMMIT_MAX: usize = 256;
+/// Days back for which a missed reconciliation is made up for, and for which registers and items are looked for.
+pub(crate) const RECON_BACK_DAYS: i64 = 7;
+/// Days after its request within which a refund that is done is looked for. Beyond: only when a line names it.
+pub(crate) const RECON_REFUND_DAYS: i64 = 31;
 
 const _: () = assert!(PAGE_LEN_DEFAULT <= PAGE_LEN_MAX);

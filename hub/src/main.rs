@@ -20,6 +20,7 @@ mod metrics;
 mod pages;
 mod pay;
 mod ready;
+mod reconcile;
 mod serve;
 mod token;
 mod trail;

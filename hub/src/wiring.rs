@@ -14,7 +14,7 @@ use axum::Router;
 use broker::{Gate, GateConfig, GateLimits, Identities, Identity, Pacing, Readers, Tls};
 use domain::{Clock, Fen, Millis, StationId};
 use metrics_exporter_prometheus::PrometheusHandle;
-use settlement::settle::MoneyRules;
+use settlement::{settle::MoneyRules, tariff::parse_minute};
 use store::{
     money::Money,
     sqlite::{self, SqliteStore},
@@ -39,6 +39,7 @@ use crate::{
     pages,
     pay::{self, Pay},
     ready::Readiness,
+    reconcile::{self, Reconciler, Timetable},
     trail,
 };
 
@@ -117,6 +118,8 @@ impl Hub {
         let attempts = gate.attempts().context("the gate's attempts are taken once")?;
         beside.push(tokio::spawn(Arc::clone(&credentials).run()));
         beside.push(tokio::spawn(trail::keep(actors.clone(), Arc::clone(&money), Arc::clone(&clock), attempts)));
+        let reconciler = Arc::new(Reconciler::new(Arc::clone(&money), actors.clone(), Arc::clone(&clock)));
+        beside.push(tokio::spawn(reconcile::keep(Arc::clone(&reconciler), timetable(&config))));
         let hands = listen(mqtt, mqtts, &gate, &hot, &ready)?;
         let tokens = Tokens::new(&keys.jwt);
         let ports = pay::Ports {
@@ -142,6 +145,7 @@ impl Hub {
             readers,
             live,
             pay,
+            reconciler,
             calls: Arc::new(Calls::default()),
             registry: tokio::sync::Mutex::default(),
             ready,
@@ -228,6 +232,15 @@ fn timing(config: &Config) -> Timing {
         start_deadline: span(config.order.start_deadline_s),
         fault_wait: span(config.order.fault_wait_s),
         offline_grace: span(config.order.offline_grace_s),
+    }
+}
+
+fn timetable(config: &Config) -> Timetable {
+    let intraday_s = config.reconciliation.intraday_s;
+    Timetable {
+        // The configuration was checked before.
+        at_min: parse_minute(&config.reconciliation.at).unwrap_or_default(),
+        intraday: (intraday_s > 0).then(|| Millis::from_secs(intraday_s.into())),
     }
 }
 

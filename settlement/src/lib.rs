@@ -12,6 +12,7 @@
 //! | [`payment`] | what becomes of a payment when its channel speaks |
 //! | [`refund`] | where money on its way back to a channel is |
 //! | [`suspense`] | what becomes of money nobody knows the owner of |
+//! | [`reconcile`] | where channels, books and meters disagree |
 //! | [`settle`] | in which order the facts of a step are stored |
 //! | [`invariants`] | what must be true of everything stored |
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects, clippy::float_arithmetic))]
@@ -23,6 +24,7 @@ pub mod limits;
 pub mod order;
 pub mod payment;
 pub mod pricing;
+pub mod reconcile;
 pub mod refund;
 pub mod settle;
 pub mod suspense;

@@ -1,6 +1,6 @@
 //! Every limit of the money rules, in one place, with what happens at it.
 
-use domain::{Millis, PriceE4};
+use domain::{Millis, PriceE4, WattHours};
 
 /// Highest price of one kWh, of either kind: 5 yuan. Beyond: the tariff is refused [CONTRACT 3].
 pub const PRICE_MAX: PriceE4 = PriceE4(50_000);
@@ -36,5 +36,18 @@ pub const QUERY_WAITS: [Millis; 6] = [
 pub const REFUND_WAIT_MAX: Millis = Millis::from_secs(7_200);
 /// Questions about one sending of a refund that stay without a clear answer. Beyond: a person decides.
 pub const REFUND_ASKS_MAX: u32 = 50;
+/// Lines of one bill of a channel. Beyond: the file is refused; it can be split by time.
+pub const BILL_LINES_MAX: usize = 400_000;
+/// Longest number of a payment or refund in a bill, in bytes. Beyond: the file is refused, naming line and column.
+pub const BILL_NAME_LEN_MAX: usize = 64;
+/// Energy by which a bill and a register may differ, whatever the percentage: chargers round. Beyond: see
+/// [`ENERGY_DIFF_PERCENT_MAX`].
+pub const ENERGY_DIFF_IGNORED_MAX: WattHours = WattHours(100);
+/// Percentage of the register's energy by which a bill may differ. Beyond: an item, and a mark for the pile.
+pub const ENERGY_DIFF_PERCENT_MAX: i64 = 1;
+/// Days with a mark within [`PILE_MARK_DAYS`] at which a pile's meter counts as abnormal. At it: an event.
+pub const PILE_MARKS_MAX: usize = 3;
+/// Days that marks of a pile are counted over.
+pub const PILE_MARK_DAYS: i64 = 7;
 
 const _: () = assert!(CLOCK_OFFSET_IGNORED_MAX.0 < CLOCK_OFFSET_TRUSTED_MAX.0, "a flagged offset is also corrected");

@@ -147,6 +147,7 @@ fn sums(config: &Config, found: &mut Faults) {
     found.range("money.freeze_min_fen", config.money.freeze_min_fen, 1, SUM_MAX);
     found.range("money.freeze_default_fen", config.money.freeze_default_fen, 1, SUM_MAX);
     found.range("money.hold_over_fen", config.money.hold_over_fen, 0, SUM_MAX);
+    found.range("reconciliation.intraday_s", config.reconciliation.intraday_s, 0, 86_400);
     found.range("occupancy.fen_per_min", config.occupancy.fen_per_min, 0, 100_000);
     if config.money.freeze_default_fen < config.money.freeze_min_fen {
         let remedy = format!("use at least money.freeze_min_fen = {}", config.money.freeze_min_fen);
@@ -226,6 +227,10 @@ fn limits(config: &Config, found: &mut Faults) {
 }
 
 fn words(config: &Config, found: &mut Faults) {
+    let at = &config.reconciliation.at;
+    if !settlement::tariff::parse_minute(at).is_ok_and(|minute| minute < 1440) {
+        found.add("reconciliation.at", format!("\"{at}\""), "use a time of day from \"00:00\" to \"23:59\"");
+    }
     if !matches!(config.store.engine.as_str(), "sqlite" | "cql") {
         found.add("store.engine", format!("\"{}\"", config.store.engine), "use \"sqlite\" or \"cql\"");
     }
@@ -269,6 +274,9 @@ mod tests {
         assert_eq!(keys(|c| c.mqtt.listen = "[::1]:1883".to_owned()), [""; 0]);
         let allowed = |c: &mut Config| (c.mqtt.listen, c.mqtt.allow_plain) = ("0.0.0.0:1883".to_owned(), true);
         assert_eq!(keys(allowed), [""; 0]);
+        for bad in ["24:00", "1", "", "01:60"] {
+            assert_eq!(keys(|c| c.reconciliation.at = bad.to_owned()), ["reconciliation.at"]);
+        }
         assert_eq!(keys(|c| c.pile.offline_after_s = 10), ["pile.offline_after_s"]);
         assert_eq!(keys(|c| c.store.engine = "mysql".to_owned()), ["store.engine"]);
         assert_eq!(keys(|c| c.log.filter = "loud".to_owned()), [""; 0], "a target name is a filter");

@@ -25,6 +25,7 @@ pub(crate) struct Config {
     pub(crate) order: Order,
     pub(crate) money: Money,
     pub(crate) payment: Payment,
+    pub(crate) reconciliation: Reconciliation,
     pub(crate) live: Live,
     pub(crate) limits: Limits,
     pub(crate) store: Store,
@@ -106,6 +107,15 @@ pub(crate) struct Money {
     pub(crate) freeze_min_fen: i64,
     /// A total over this waits for a person, in fen.
     pub(crate) hold_over_fen: i64,
+}
+
+/// When days are reconciled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reconciliation {
+    /// `HH:MM` in the time zone of the first station by id: when the day before is looked at.
+    pub(crate) at: String,
+    /// Seconds between two looks at the present day; `0`: none.
+    pub(crate) intraday_s: u32,
 }
 
 /// The live push to phones.
@@ -242,6 +252,12 @@ impl Default for Order {
 impl Default for Money {
     fn default() -> Self {
         Self { freeze_default_fen: 5_000, freeze_min_fen: 1_000, hold_over_fen: 20_000 }
+    }
+}
+
+impl Default for Reconciliation {
+    fn default() -> Self {
+        Self { at: "01:00".to_owned(), intraday_s: 300 }
     }
 }
 

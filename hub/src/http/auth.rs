@@ -33,6 +33,7 @@ pub(crate) const FINANCE_SERVICE: Roles = FINANCE | SERVICE;
 pub(crate) const FINANCE_ADMIN: Roles = FINANCE | ADMIN;
 pub(crate) const DRIVER_FINANCE: Roles = DRIVER | FINANCE;
 pub(crate) const DRIVER_FINANCE_SERVICE: Roles = DRIVER | FINANCE | SERVICE;
+pub(crate) const FINANCE_AUDITOR: Roles = FINANCE | AUDITOR;
 pub(crate) const DRIVER_OPS_SERVICE: Roles = DRIVER | OPS | SERVICE;
 
 /// What a caller may be.

@@ -23,6 +23,7 @@ mod piles;
 pub(crate) mod problem;
 mod public_url;
 mod quarantine;
+mod reconciliations;
 mod refunds;
 mod state;
 mod stations;
@@ -122,6 +123,15 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(holds::list))
         .routes(routes!(holds::approve))
         .routes(routes!(holds::reject))
+        .routes(routes!(reconciliations::run, reconciliations::list))
+        .routes(routes!(reconciliations::get))
+        .routes(routes!(reconciliations::import, reconciliations::bills))
+        .routes(routes!(reconciliations::export))
+        .routes(routes!(reconciliations::resolve))
+        .routes(routes!(reconciliations::close))
+        .routes(routes!(reconciliations::approve))
+        .routes(routes!(reconciliations::report_csv))
+        .routes(routes!(reconciliations::report_html))
         .routes(routes!(users::blacklist))
         .routes(routes!(alarms::list))
         .routes(routes!(alarms::ack))

@@ -16,7 +16,9 @@ use super::{
     idempotency::Calls,
     problem::{Code, Problem},
 };
-use crate::{config::Config, credentials::Credentials, keys::Keys, live::Live, pay::Pay, ready::Readiness};
+use crate::{
+    config::Config, credentials::Credentials, keys::Keys, live::Live, pay::Pay, ready::Readiness, reconcile::Reconciler,
+};
 
 /// The parts of a running hub, shared by all handlers.
 #[derive(Debug, Clone)]
@@ -40,6 +42,7 @@ pub(crate) struct Parts {
     pub(crate) readers: Readers,
     pub(crate) live: Arc<Live>,
     pub(crate) pay: Arc<Pay>,
+    pub(crate) reconciler: Arc<Reconciler>,
     pub(crate) calls: Arc<Calls>,
     /// Held while the registry is checked and changed, so that two calls do not both find a name free.
     pub(crate) registry: tokio::sync::Mutex<()>,

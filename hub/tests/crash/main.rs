@@ -7,6 +7,8 @@
 mod audit;
 mod books;
 mod charger;
+#[cfg(feature = "failpoints")]
+mod close;
 mod disk;
 mod driver;
 mod kills;

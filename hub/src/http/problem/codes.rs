@@ -113,6 +113,12 @@ codes! {
     SuspenseNotFound NOT_FOUND "SUSPENSE_NOT_FOUND"
         "没有这笔长款" "There is no such money in suspense"
         "请核对编号" "check the id";
+    ReconciliationNotFound NOT_FOUND "RECONCILIATION_NOT_FOUND"
+        "这一天还没有对账" "The day was not reconciled"
+        "请先发起对账：POST /reconciliations" "run it first: POST /reconciliations";
+    ItemNotFound NOT_FOUND "ITEM_NOT_FOUND"
+        "没有这条差异" "There is no such item"
+        "请核对日期和差异编号" "check the day and the item's id";
     IntegrationNotFound NOT_FOUND "INTEGRATION_NOT_FOUND"
         "没有这个集成账号" "There is no such integration"
         "请核对名称" "check the name";
@@ -137,6 +143,12 @@ codes! {
     IntegrationExists CONFLICT "INTEGRATION_EXISTS"
         "集成账号已存在" "The integration exists already"
         "请换一个名称，或先删除原账号" "use another name, or remove the account first";
+    ItemsOpen CONFLICT "ITEMS_OPEN"
+        "还有未处理的差异" "Items are open"
+        "请先处理这一天的差异" "resolve the items of the day first";
+    DayClosed CONFLICT "DAY_CLOSED"
+        "这一天已关账" "The day is closed"
+        "之后发现的差异会记入下一个未关账日" "what turns up later is an item of the next open day";
     RotationRunning CONFLICT "ROTATION_RUNNING"
         "密钥正在轮换" "The secret is being changed already"
         "请等充电桩用新密钥登录，或等到 secretRotation.until" "wait until the pile has used the next one, or for secretRotation.until";
