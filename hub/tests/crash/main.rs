@@ -11,6 +11,8 @@ mod charger;
 mod close;
 mod disk;
 mod driver;
+#[cfg(feature = "failpoints")]
+mod finance;
 mod kills;
 #[cfg(feature = "failpoints")]
 mod points;
