@@ -68,25 +68,25 @@ fn nobody_gets_credit_unless_the_operator_gives_it_and_the_driver_is_known() {
     let refused = place(&scene, "POSTPAID", &Value::Null).refused(403, "CREDIT_REFUSED");
     assert!(refused["detail"].as_str().unwrap().contains("no credit"), "{refused}");
 
-    let mut scene = Scene::rich(&[("money.credit_limit_fen", "3000"), ("money.credit_paid_orders_min", "2")], 1_300);
+    let mut scene = Scene::rich(&[("money.credit_limit_fen", "3000"), ("money.credit_paid_orders_min", "2")], 1_700);
     for kwh in ["5.000", "5.000"] {
         let refused = place(&scene, "POSTPAID", &Value::Null).refused(403, "CREDIT_REFUSED");
         assert!(refused["detail"].as_str().unwrap().contains("2 are needed"), "{refused}");
         scene.charge(kwh, 1);
     }
-    assert_eq!(scene.wallet(), wallet(100, 0, 0));
+    assert_eq!(scene.wallet(), wallet(500, 0, 0));
     let placed = place(&scene, "POSTPAID", &json!({"amountFen": 9_000})).expect(201);
-    assert_eq!((&placed["frozenFen"], scene.wallet()), (&json!(0), wallet(100, 0, 0)), "nothing is set aside");
+    assert_eq!((&placed["frozenFen"], scene.wallet()), (&json!(0), wallet(500, 0, 0)), "nothing is set aside");
     assert_eq!(scene.order(&order_no(&placed))["limit"]["amountFen"], 3_000, "the smaller of wish and limit");
     let second = json!({"pileCode": "P1", "connectorId": 2, "payMode": "POSTPAID"});
     let refused = scene.hub.post(&scene.driver, "/orders", &second).refused(403, "CREDIT_REFUSED");
     assert!(refused["detail"].as_str().unwrap().contains(&order_no(&placed)), "{refused}");
     let ended = finish(&mut scene, &placed, "10.000");
-    assert_eq!((&ended["bill"]["paidFen"], &ended["bill"]["debtFen"]), (&json!(100), &json!(1_100)));
-    assert_eq!(scene.wallet(), wallet(0, 0, 1_100));
+    assert_eq!((&ended["bill"]["paidFen"], &ended["bill"]["debtFen"]), (&json!(500), &json!(700)));
+    assert_eq!(scene.wallet(), wallet(0, 0, 700));
     let refused = place(&scene, "POSTPAID", &Value::Null).refused(403, "CREDIT_REFUSED");
-    assert!(refused["detail"].as_str().unwrap().contains("1100 fen"), "{refused}");
-    scene.hub.make_driver("anna", 1_100);
+    assert!(refused["detail"].as_str().unwrap().contains("700 fen"), "{refused}");
+    scene.hub.make_driver("anna", 700);
     scene.hub.post(&scene.driver, &format!("/debts/{}/repay", order_no(&placed)), &Value::Null).expect(200);
     let entry = json!({"on": true, "reason": "fraud"});
     scene.hub.put(&token("risk", "rita"), "/users/anna/blacklist", &entry).expect(200);

@@ -165,8 +165,10 @@ fn a_suspect_bill_of_any_size_waits_for_a_person_and_too_many_take_the_pile_out_
     scene.hub.put(&token("ops", "olga"), "/piles/P1/maintenance", &back).expect(200);
     scene.hub = scene.hub.kill_and_restart();
     scene.charger = Charger::online(&scene.hub, &scene.pile);
-    let later = scene.charge("1.000", 1);
-    assert_eq!(scene.order(&later)["status"], "CLOSED");
+    let later = scene.charge("5.000", 1);
+    until("the hold to be filed", || holds(&scene.hub).iter().find(|held| held["dueAt"].is_string()).cloned());
+    assert_eq!(scene.order(&later)["status"], "HELD");
+    until("its decision", || Some(()).filter(|()| !decisions(&scene.hub, &format!("?about={later}")).is_empty()));
     assert_ne!(pile(&scene)["state"], "MAINTENANCE", "what a person has seen does not count again");
     assert!(scene.hub.run(&["audit"]).status.success());
 }

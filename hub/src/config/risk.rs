@@ -50,7 +50,7 @@ impl Default for Risk {
             rules: String::new(),
             hold_deadline_s: 86_400,
             log_pass_over_fen: 10_000,
-            pile_maintenance_after: 10,
+            pile_maintenance_after: 5,
             pile_window_s: 604_800,
         }
     }

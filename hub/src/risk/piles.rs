@@ -25,7 +25,7 @@ impl Desk {
         let mut seen = HashSet::new();
         let mut concerned = HashSet::new();
         for _ in 0..MARK_PAGES_MAX {
-            let filter = CaseFilter::all(CaseKind::PileMark);
+            let filter = CaseFilter { open_only: true, ..CaseFilter::all(CaseKind::PileMark) };
             let page = self.money.cases(&filter, cursor.as_deref(), FOLLOW_LEN_MAX).await.map_err(away)?;
             let mut any_known = false;
             for mark in page.items {
