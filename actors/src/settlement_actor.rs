@@ -21,14 +21,14 @@ use settlement::{
 };
 use store::{
     cases::OutboxEvent,
-    money::{Commit, CommitOutcome, Conflict, LedgerWrite, Money, Payment, PaymentState, StoreError, Write},
+    money::{Commit, CommitOutcome, Conflict, LedgerWrite, Money, OnceRow, Payment, PaymentState, StoreError, Write},
 };
 use tokio::sync::oneshot;
 
 use crate::{
     api::{MoveMoney, Moved, Once, Refusal, Reviewer},
     jobs::{Job, Planned, World},
-    limits, metric,
+    limits, metric, notices,
 };
 
 /// What a job came to.
@@ -177,6 +177,7 @@ impl Books {
         {
             self.forget_all();
         }
+        let mut answer: Option<OnceRow> = None;
         // A conflict means that what was cached was old, or that an earlier try has landed: look again, once.
         for _ in 0..2 {
             let account = self.account(&job.user_id).await?;
@@ -188,11 +189,14 @@ impl Books {
                 return Ok(Settled { order, applied: false });
             };
             let mut commit = to_commit(&plan)?;
+            commit.writes.extend(notices::of_step(&order, &plan.order, job.now));
             commit.writes.extend(job.with.iter().cloned());
             if let Some(once) = job.once.take() {
-                commit.writes.push(Write::Once(Box::new(once.row(&plan.order, job.now))));
+                answer = Some(once.row(&plan.order, job.now));
             }
-            match self.money.commit(commit.clone()).await {
+            // It is the same for the same effect, also when that takes a second try.
+            commit.writes.extend(answer.iter().map(|row| Write::Once(Box::new(row.clone()))));
+            match self.money.commit(commit).await {
                 CommitOutcome::Applied => return Ok(self.remember(*plan)),
                 CommitOutcome::Conflict(Conflict::OnceExists(row)) => {
                     return Err(JobError::Refused(Refusal::OnceExists(row)));
@@ -200,8 +204,6 @@ impl Books {
                 CommitOutcome::Conflict(conflict) => {
                     tracing::debug!(?conflict, order = %job.order_no, "conflict, reading again");
                     self.forget(&job.user_id, &job.order_no);
-                    // The answer went with the commit; it is the same for the same effect, so keep it for the next try.
-                    job.with = commit.writes.into_iter().filter(keep_for_retry).collect();
                 }
                 CommitOutcome::Unknown(why) => return self.resolve(&job, *plan, &why).await,
                 CommitOutcome::Unavailable(why) => {
@@ -366,10 +368,6 @@ fn credited(payment: &Payment, now: Timestamp) -> OutboxEvent {
         subject: payment.user_id.to_string(),
         data: data.to_string(),
     }
-}
-
-fn keep_for_retry(write: &Write) -> bool {
-    !matches!(write, Write::NewOrder(_) | Write::Order(_) | Write::History(..) | Write::Ledger(_))
 }
 
 fn to_commit(plan: &Plan) -> Result<Commit, JobError> {

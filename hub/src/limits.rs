@@ -85,6 +85,22 @@ pub(crate) const REFUNDS_OF_PAYMENT_MAX: usize = 50;
 pub(crate) const PAYMENT_LOCKS: usize = 256;
 /// How long a stopping hub waits for calls that are running, in seconds. Beyond: it stops without them.
 pub(crate) const DRAIN_S: u64 = 10;
+/// Drivers, and piles, whose latest doings are remembered. Beyond: those silent longest are forgotten.
+pub(crate) const RISK_SUBJECTS_MAX: usize = 100_000;
+/// Places in which drivers take turns at what is read and then changed about them.
+pub(crate) const RISK_TURNS: usize = 64;
+/// Milliseconds between two looks at the outbox by the jobs of risk.
+pub(crate) const FOLLOW_EVERY_MS: u64 = 250;
+/// Rounds of these between two looks at what is due.
+pub(crate) const FOLLOW_SLOWLY_EVERY: u64 = 4;
+/// Events, or cases, that the jobs of risk take at a time. Beyond: the next page, or the next round.
+pub(crate) const FOLLOW_LEN_MAX: usize = 200;
+/// Pages of new marks on piles taken in one round. Beyond: the older ones count after the next start.
+pub(crate) const MARK_PAGES_MAX: usize = 10;
+/// Rows of one kind read back into the counters at the start. Beyond: the older ones do not count.
+pub(crate) const RECALL_LEN_MAX: usize = 100_000;
+/// Orders of a driver that are looked at before credit is given. Beyond: the older ones do not count.
+pub(crate) const CREDIT_ORDERS_MAX: usize = 1_000;
 /// Connections that may wait to be accepted. Beyond: the system lets callers try again.
 pub(crate) const BACKLOG: u32 = 4_096;
 /// Payments, and orders, that one reconciliation looks at. Beyond: the rest is left out, `truncated` says so, and the day
@@ -106,3 +122,4 @@ pub(crate) const RECON_BACK_DAYS: i64 = 7;
 pub(crate) const RECON_REFUND_DAYS: i64 = 31;
 
 const _: () = assert!(PAGE_LEN_DEFAULT <= PAGE_LEN_MAX);
+const _: () = assert!(FOLLOW_LEN_MAX <= PAGE_LEN_MAX);

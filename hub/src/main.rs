@@ -21,6 +21,7 @@ mod pages;
 mod pay;
 mod ready;
 mod reconcile;
+mod risk;
 mod serve;
 mod token;
 mod trail;

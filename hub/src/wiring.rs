@@ -7,7 +7,7 @@ use std::{collections::HashSet, net::TcpListener as StdListener, path::Path, syn
 
 use actors::{
     Handle,
-    api::{Ports, Timing, Trusting},
+    api::{Ports, Timing},
 };
 use anyhow::Context;
 use axum::Router;
@@ -40,6 +40,7 @@ use crate::{
     pay::{self, Pay},
     ready::Readiness,
     reconcile::{self, Reconciler, Timetable},
+    risk::{Desk, Risk},
     trail,
 };
 
@@ -87,6 +88,7 @@ impl Hub {
         admit_readers(&readers, money.as_ref()).await?;
         admit_all(&identities, money.as_ref()).await?;
         let live = Live::new(&live_settings(&config, &keys, time_factor))?;
+        let risk = Arc::new(Risk::open(&config, Arc::clone(&clock))?);
         let piles = Arc::new(ToPiles::new(gate.outbound(), gate.acks()));
         let ports = Ports {
             clock: Arc::clone(&clock),
@@ -94,7 +96,7 @@ impl Hub {
             telemetry: store.telemetry(),
             piles: Arc::<ToPiles>::clone(&piles),
             audience: Arc::<Live>::clone(&live),
-            reviewer: Arc::new(Trusting),
+            reviewer: Arc::<Risk>::clone(&risk),
         };
         let hot = HotThread::start(&gate, store.telemetry())?;
         let actors = Handle::start(ports, timing(&config), rules(&config), hot.handle.clone()).await?;
@@ -107,6 +109,7 @@ impl Hub {
             piles: Arc::clone(&piles),
         })
         .await?;
+        let desk = Arc::new(Desk::new(risk, actors.clone(), Arc::clone(&money)));
         let sink = ToActors::new(actors.clone(), &piles, Arc::clone(&credentials));
         let running_gate = gate.clone();
         let gate_run = hot.handle.spawn(async move { running_gate.run(sink).await });
@@ -120,6 +123,7 @@ impl Hub {
         beside.push(tokio::spawn(trail::keep(actors.clone(), Arc::clone(&money), Arc::clone(&clock), attempts)));
         let reconciler = Arc::new(Reconciler::new(Arc::clone(&money), actors.clone(), Arc::clone(&clock)));
         beside.push(tokio::spawn(reconcile::keep(Arc::clone(&reconciler), timetable(&config))));
+        beside.push(tokio::spawn(Arc::clone(&desk).run()));
         let hands = listen(mqtt, mqtts, &gate, &hot, &ready)?;
         let tokens = Tokens::new(&keys.jwt);
         let ports = pay::Ports {
@@ -146,6 +150,7 @@ impl Hub {
             live,
             pay,
             reconciler,
+            desk,
             calls: Arc::new(Calls::default()),
             registry: tokio::sync::Mutex::default(),
             ready,

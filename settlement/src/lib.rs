@@ -14,9 +14,17 @@
 //! | [`suspense`] | what becomes of money nobody knows the owner of |
 //! | [`reconcile`] | where channels, books and meters disagree |
 //! | [`settle`] | in which order the facts of a step are stored |
+//! | [`approval`] | whether two persons agreed before money moves by hand |
+//! | [`adjustment`], [`compensation`] | what is given back after a charge, by whom or by which rule |
+//! | [`debt`] | where a debt is, and what happens while it stays open |
+//! | [`risk`] | what is refused, what waits for a person, who gets credit |
 //! | [`invariants`] | what must be true of everything stored |
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects, clippy::float_arithmetic))]
 
+pub mod adjustment;
+pub mod approval;
+pub mod compensation;
+pub mod debt;
 pub mod dry_run;
 pub mod invariants;
 pub mod ledger;
@@ -26,6 +34,7 @@ pub mod payment;
 pub mod pricing;
 pub mod reconcile;
 pub mod refund;
+pub mod risk;
 pub mod settle;
 pub mod suspense;
 pub mod tariff;

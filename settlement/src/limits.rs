@@ -49,5 +49,15 @@ pub const ENERGY_DIFF_PERCENT_MAX: i64 = 1;
 pub const PILE_MARKS_MAX: usize = 3;
 /// Days that marks of a pile are counted over.
 pub const PILE_MARK_DAYS: i64 = 7;
+/// Rules in one file, of risk or of compensation. Beyond: the file is refused.
+pub const RULES_MAX: usize = 100;
+/// Longest name of a rule, in bytes. Beyond: the file is refused.
+pub const RULE_NAME_LEN_MAX: usize = 40;
+/// Longest text of a rule in one language, in bytes. Beyond: the file is refused.
+pub const RULE_TEXT_LEN_MAX: usize = 600;
+/// Longest window of a rule, in seconds: a quarter. Beyond: the file is refused. It bounds what a start reads back.
+pub const WINDOW_S_MAX: i64 = 90 * 86_400;
+/// Signals remembered of one driver or pile, and the most a rule may count to. Beyond: the oldest is forgotten.
+pub const SIGNALS_PER_SUBJECT_MAX: usize = 1_000;
 
 const _: () = assert!(CLOCK_OFFSET_IGNORED_MAX.0 < CLOCK_OFFSET_TRUSTED_MAX.0, "a flagged offset is also corrected");

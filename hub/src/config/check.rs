@@ -136,6 +136,16 @@ fn times(config: &Config, found: &mut Faults) {
     found.range("occupancy.grace_s", config.occupancy.grace_s, 0, DAY_S);
     found.range("webhook.retry_s", config.webhook.retry_s, 1, 3_600);
     found.range("mqtt.tick_us", i64::try_from(config.mqtt.tick_us).unwrap_or(i64::MAX), 0, 10_000);
+    found.range("risk.hold_deadline_s", config.risk.hold_deadline_s, 1, 365 * DAY_S);
+    found.range("risk.pile_window_s", config.risk.pile_window_s, 60, 90 * DAY_S);
+    found.range("risk.pile_maintenance_after", config.risk.pile_maintenance_after, 0, 1_000);
+    found.range("debt.blacklist_after_days", config.debt.blacklist_after_days, 0, 3_650);
+    found.range("debt.blacklist_for_days", config.debt.blacklist_for_days, 0, 3_650);
+    let days = &config.debt.reminder_days;
+    let rising = days.windows(2).all(|pair| matches!(pair, [first, second] if first < second));
+    if !rising || days.len() > 20 || days.iter().any(|day| *day > 3_650) {
+        found.add("debt.reminder_days", format!("{days:?}"), "use at most 20 rising days, like [1, 3, 7, 30]");
+    }
     if config.pile.offline_after_s < config.pile.stale_after_s {
         let remedy = format!("use at least pile.stale_after_s = {}", config.pile.stale_after_s);
         found.add("pile.offline_after_s", config.pile.offline_after_s, remedy);
@@ -148,6 +158,11 @@ fn sums(config: &Config, found: &mut Faults) {
     found.range("money.freeze_default_fen", config.money.freeze_default_fen, 1, SUM_MAX);
     found.range("money.hold_over_fen", config.money.hold_over_fen, 0, SUM_MAX);
     found.range("reconciliation.intraday_s", config.reconciliation.intraday_s, 0, 86_400);
+    found.range("money.credit_limit_fen", config.money.credit_limit_fen, 0, SUM_MAX);
+    found.range("money.credit_paid_orders_min", config.money.credit_paid_orders_min, 0, 1_000);
+    found.range("risk.log_pass_over_fen", config.risk.log_pass_over_fen, 0, SUM_MAX);
+    found.range("adjustment.finance_max_fen", config.adjustment.finance_max_fen, 0, SUM_MAX);
+    found.range("compensation.auto_max_fen", config.compensation.auto_max_fen, 0, SUM_MAX);
     found.range("occupancy.fen_per_min", config.occupancy.fen_per_min, 0, 100_000);
     if config.money.freeze_default_fen < config.money.freeze_min_fen {
         let remedy = format!("use at least money.freeze_min_fen = {}", config.money.freeze_min_fen);

@@ -7,6 +7,7 @@ mod check;
 mod keys;
 mod load;
 mod payment;
+mod risk;
 mod show;
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,10 @@ pub(crate) struct Config {
     pub(crate) reservation: Reservation,
     pub(crate) occupancy: Occupancy,
     pub(crate) webhook: Webhook,
+    pub(crate) risk: risk::Risk,
+    pub(crate) adjustment: risk::Adjustment,
+    pub(crate) compensation: risk::Compensation,
+    pub(crate) debt: risk::Debt,
     pub(crate) log: Log,
 }
 
@@ -107,6 +112,12 @@ pub(crate) struct Money {
     pub(crate) freeze_min_fen: i64,
     /// A total over this waits for a person, in fen.
     pub(crate) hold_over_fen: i64,
+    /// The most that an order may be charged before it is paid, in fen; `0`: no credit.
+    pub(crate) credit_limit_fen: i64,
+    /// Orders that a driver must have paid in full before there is credit.
+    pub(crate) credit_paid_orders_min: u32,
+    /// Whether a credited top-up pays open debts, the oldest first.
+    pub(crate) repay_on_topup: bool,
 }
 
 /// When days are reconciled.
@@ -251,7 +262,14 @@ impl Default for Order {
 
 impl Default for Money {
     fn default() -> Self {
-        Self { freeze_default_fen: 5_000, freeze_min_fen: 1_000, hold_over_fen: 20_000 }
+        Self {
+            freeze_default_fen: 5_000,
+            freeze_min_fen: 1_000,
+            hold_over_fen: 20_000,
+            credit_limit_fen: 0,
+            credit_paid_orders_min: 3,
+            repay_on_topup: false,
+        }
     }
 }
 

@@ -35,6 +35,11 @@ pub(crate) const DRIVER_FINANCE: Roles = DRIVER | FINANCE;
 pub(crate) const DRIVER_FINANCE_SERVICE: Roles = DRIVER | FINANCE | SERVICE;
 pub(crate) const FINANCE_AUDITOR: Roles = FINANCE | AUDITOR;
 pub(crate) const DRIVER_OPS_SERVICE: Roles = DRIVER | OPS | SERVICE;
+pub(crate) const DRIVER_SERVICE_FINANCE: Roles = DRIVER | SERVICE | FINANCE;
+pub(crate) const SERVICE_FINANCE: Roles = SERVICE | FINANCE;
+pub(crate) const FINANCE_ADMIN: Roles = FINANCE | ADMIN;
+pub(crate) const RISK_AUDITOR: Roles = RISK | AUDITOR;
+pub(crate) const RISK_SERVICE: Roles = RISK | SERVICE;
 
 /// What a caller may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]

@@ -3,6 +3,7 @@
 //! It checks what callers send, asks the actors or the store, and shapes answers. It decides nothing about charging
 //! or money, and knows neither MQTT nor SQL.
 
+mod adjustments;
 mod alarms;
 mod answer;
 mod audit;
@@ -14,10 +15,12 @@ mod holds;
 mod idempotency;
 mod input;
 pub(crate) mod integrations;
+mod joint;
 mod limiter;
 pub(crate) mod listener;
 mod openapi;
 mod orders;
+mod pay_modes;
 mod payments;
 mod piles;
 pub(crate) mod problem;
@@ -25,6 +28,7 @@ mod public_url;
 mod quarantine;
 mod reconciliations;
 mod refunds;
+mod risk;
 mod state;
 mod stations;
 mod stats;
@@ -34,6 +38,7 @@ mod tariffs;
 mod tickets;
 mod users;
 mod wallet;
+mod write_offs;
 
 use axum::{
     Router,
@@ -119,7 +124,18 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(suspense::list))
         .routes(routes!(suspense::resolve))
         .routes(routes!(suspense::approve))
+        .routes(routes!(debts::list))
         .routes(routes!(debts::repay))
+        .routes(routes!(write_offs::create))
+        .routes(routes!(write_offs::list))
+        .routes(routes!(write_offs::get))
+        .routes(routes!(write_offs::approve))
+        .routes(routes!(write_offs::reject))
+        .routes(routes!(adjustments::create, adjustments::list))
+        .routes(routes!(adjustments::get))
+        .routes(routes!(adjustments::approve))
+        .routes(routes!(adjustments::reject))
+        .routes(routes!(risk::decisions))
         .routes(routes!(holds::list))
         .routes(routes!(holds::approve))
         .routes(routes!(holds::reject))
@@ -132,7 +148,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(reconciliations::approve))
         .routes(routes!(reconciliations::report_csv))
         .routes(routes!(reconciliations::report_html))
-        .routes(routes!(users::blacklist))
+        .routes(routes!(users::blacklist, users::blacklisted))
         .routes(routes!(alarms::list))
         .routes(routes!(alarms::ack))
         .routes(routes!(quarantine::list))

@@ -17,7 +17,8 @@ use super::{
     problem::{Code, Problem},
 };
 use crate::{
-    config::Config, credentials::Credentials, keys::Keys, live::Live, pay::Pay, ready::Readiness, reconcile::Reconciler,
+    config::Config, credentials::Credentials, keys::Keys, live::Live, pay::Pay, ready::Readiness,
+    reconcile::Reconciler, risk::Desk,
 };
 
 /// The parts of a running hub, shared by all handlers.
@@ -43,6 +44,7 @@ pub(crate) struct Parts {
     pub(crate) live: Arc<Live>,
     pub(crate) pay: Arc<Pay>,
     pub(crate) reconciler: Arc<Reconciler>,
+    pub(crate) desk: Arc<Desk>,
     pub(crate) calls: Arc<Calls>,
     /// Held while the registry is checked and changed, so that two calls do not both find a name free.
     pub(crate) registry: tokio::sync::Mutex<()>,

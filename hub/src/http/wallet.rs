@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use settlement::{
     ledger::{BookAccount, Entry, EntryKind},
     payment::query_wait,
+    risk::Gate,
 };
 use store::money::{Payment, Write};
 use utoipa::ToSchema;
@@ -17,6 +18,7 @@ use super::{
     input::{Params, body, within},
     problem::{Code, Problem},
     public_url::public_url,
+    risk::may,
     state::App,
 };
 use crate::{
@@ -116,6 +118,7 @@ pub(crate) async fn topup(
         let amount_fen = Fen(within("amountFen", new.amount_fen, 1, TOPUP_FEN_MAX)?);
         let no_channel = || Problem::invalid("channel", &new.channel, format!("must be {}", task.pay.names()));
         let channel = task.pay.channel(&new.channel).cloned().ok_or_else(no_channel)?;
+        may(&task, Gate::Topup, &by.sub, None).await?;
         let now = task.now();
         // The same call again speaks of the same payment to the channel.
         let payment_no = match &key {

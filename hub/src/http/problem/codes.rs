@@ -77,6 +77,15 @@ codes! {
     Blacklisted FORBIDDEN "BLACKLISTED"
         "账号已被限制充电" "The account is blocked"
         "请联系客服" "contact customer service";
+    RiskRefused FORBIDDEN "RISK_REFUSED"
+        "操作因风控规则被拒绝" "Refused by a rule of risk"
+        "请按 detail 的说明操作，或联系客服" "do what detail says, or ask customer service";
+    CreditRefused FORBIDDEN "CREDIT_REFUSED"
+        "不能先充后付" "No credit for this charge"
+        "请改用 FREEZE 或 PREPAID" "choose payMode FREEZE or PREPAID";
+    ApprovalLimit FORBIDDEN "APPROVAL_LIMIT"
+        "超出审批限额" "Over the limit of this approver"
+        "请由限额更高的角色审批" "let a role with a higher limit approve it";
     InsufficientBalance PAYMENT_REQUIRED "INSUFFICIENT_BALANCE"
         "余额不足" "Not enough money"
         "请先充值" "top up first";
@@ -119,6 +128,12 @@ codes! {
     ItemNotFound NOT_FOUND "ITEM_NOT_FOUND"
         "没有这条差异" "There is no such item"
         "请核对日期和差异编号" "check the day and the item's id";
+    AdjustmentNotFound NOT_FOUND "ADJUSTMENT_NOT_FOUND"
+        "没有这笔调账" "There is no such adjustment"
+        "请核对调账编号" "check the adjustment's id";
+    WriteOffNotFound NOT_FOUND "WRITE_OFF_NOT_FOUND"
+        "没有这笔核销" "There is no such write-off"
+        "请核对核销编号" "check the write-off's id";
     IntegrationNotFound NOT_FOUND "INTEGRATION_NOT_FOUND"
         "没有这个集成账号" "There is no such integration"
         "请核对名称" "check the name";
