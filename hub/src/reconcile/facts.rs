@@ -136,7 +136,8 @@ impl Window<'_> {
         cut |= self
             .entries(|entry| {
                 if moves(&entry.op) {
-                    let sum = &mut posted.entry(entry.op.clone()).or_insert((Fen::ZERO, entry.user_id.clone())).0;
+                    let sum =
+                        &mut posted.entry(entry.op.clone()).or_insert_with(|| (Fen::ZERO, entry.user_id.clone())).0;
                     sum.0 = sum.0.saturating_add(entry.amount.0);
                 }
             })

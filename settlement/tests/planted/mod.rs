@@ -1,6 +1,7 @@
 //! A generated day of payments and orders with planted differences, and which items they must lead to. Written from the
 //! meaning of the differences alone: shares no code with the rules.
 #![allow(dead_code, reason = "each test and bench uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a generator that fails shall fail loudly")]
 
 #[path = "../support/random.rs"]
 pub(crate) mod random;
