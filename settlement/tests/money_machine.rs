@@ -16,7 +16,7 @@ use proptest::{
 };
 use support::random::{Random, seed};
 
-const LIVES: u32 = 1_500;
+const LIVES: u32 = 500;
 
 fn runner(test: &str) -> TestRunner {
     let mut random = Random::new(seed(test));
@@ -56,5 +56,18 @@ fn any_interleaving_of_everything_keeps_the_money_and_agrees_with_the_model() {
     assert!(facts > 5_000 && cut > 500 && conflicts > 200, "{facts} facts, {cut} cut off, {conflicts} conflicts");
     for &what in machine::MUST_SEE {
         assert!(seen.get(what).copied().unwrap_or(0) >= 3, "{what} happened too rarely: {seen:#?}");
+    }
+}
+
+#[test]
+fn one_untrue_number_in_the_books_of_any_life_is_noticed() {
+    let lives = (any_steps(), any::<u64>());
+    let result = runner("untrue_number").run(&lives, |(steps, pick)| {
+        let unnoticed = live(&steps).unnoticed(pick);
+        prop_assert!(unnoticed.is_none(), "nobody notices: {}", unnoticed.unwrap_or_default());
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("{error}");
     }
 }

@@ -17,7 +17,7 @@ use crate::{
 };
 
 const NOW: &str = "12:00:00";
-const DRIVERS: u8 = 3;
+const DRIVERS: u8 = 2;
 
 /// A commit that has not landed yet, and may.
 #[derive(Debug, Clone)]
@@ -119,7 +119,12 @@ impl Machine {
         self.model.orders.keys().cloned().collect()
     }
 
+    /// Mostly the latest: a life gets further when it stays with its orders for a while.
     fn order(&self, number: u8) -> Option<String> {
+        let latest = self.placed.to_string();
+        if !number.is_multiple_of(3) && self.model.orders.contains_key(&latest) {
+            return Some(latest);
+        }
         let orders = self.orders();
         (!orders.is_empty()).then(|| orders[usize::from(number) % orders.len()].clone())
     }
@@ -228,6 +233,7 @@ impl Machine {
             _ => act,
         };
         let Some(plan) = self.plan(order, act) else { return };
+        self.note_corrected(order, act, &plan);
         match lands {
             Lands::All => {
                 let all = plan.pairs.len();
@@ -236,7 +242,6 @@ impl Machine {
             Lands::Cut { at, again } => {
                 let at = usize::from(at) % (plan.pairs.len() + 1);
                 self.cut += u64::from(at < plan.pairs.len());
-                self.note_cut(order, act, &plan);
                 self.land_now(act, &plan, at);
                 if again && self.model.orders.contains_key(order) && !matches!(act, Act::Place { .. }) {
                     self.ask_again(order, act);
@@ -246,7 +251,7 @@ impl Machine {
         }
     }
 
-    fn note_cut(&mut self, order: &str, act: &Act, plan: &Late) {
+    fn note_corrected(&mut self, order: &str, act: &Act, plan: &Late) {
         let repaid = self.model.orders.get(order).is_some_and(|case| case.told.paid > 0 && case.provisional);
         if repaid && matches!(act, Act::Record(_)) && plan.pairs.len() > 1 {
             self.saw("correction after repayment");

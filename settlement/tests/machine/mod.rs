@@ -1,6 +1,7 @@
 //! Runs model and crate side by side, one fact at a time, and compares.
 #![allow(dead_code, reason = "each test uses its own part")]
 
+mod alter;
 mod compare;
 mod drive;
 mod steps;

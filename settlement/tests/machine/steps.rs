@@ -69,16 +69,16 @@ fn refund_amount() -> impl Strategy<Value = Sum> {
 fn act() -> impl Strategy<Value = Act> {
     let amount = prop_oneof![2 => Just(None), 3 => (1_i128..=4_000).prop_map(Some), 1 => Just(Some(0))];
     prop_oneof![
-        4 => Just(Act::Evidence),
+        8 => Just(Act::Evidence),
         1 => Just(Act::StartFails),
-        2 => any::<bool>().prop_map(|online| Act::Stop { online }),
+        1 => any::<bool>().prop_map(|online| Act::Stop { online }),
         1 => Just(Act::StopTaken),
         1 => Just(Act::StopUnanswered),
         1 => Just(Act::Fault),
         5 => fees().prop_map(Act::Record),
-        3 => fees().prop_map(Act::EndSilently),
+        5 => fees().prop_map(Act::EndSilently),
         3 => Just(Act::Approve),
-        1 => Just(Act::Reject),
+        2 => Just(Act::Reject),
         4 => (amount, 0_u8..8).prop_map(|(amount, name)| Act::Repay { amount, request: format!("r{name}") }),
         3 => (ids(), refund_amount()).prop_map(|(id, amount)| Act::Refund { id, amount }),
         2 => (ids(), refund_amount()).prop_map(|(id, amount)| Act::WriteOff { id, amount }),
@@ -95,7 +95,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (any::<u8>(), limit, mode, lands())
             .prop_map(|(driver, limit, mode, lands)| Step::Place { driver, limit, mode, lands }),
         30 => (any::<u8>(), act(), lands()).prop_map(|(order, act, lands)| Step::Order { order, act, lands }),
-        5 => (any::<u8>(), amount(), rare()).prop_map(|(driver, amount, repeat)| Step::TopUp { driver, amount, repeat }),
+        8 => (any::<u8>(), amount(), rare()).prop_map(|(driver, amount, repeat)| Step::TopUp { driver, amount, repeat }),
         2 => (any::<u8>(), amount(), rare())
             .prop_map(|(driver, amount, repeat)| Step::Withdraw { driver, amount, repeat }),
         2 => (any::<u8>(), any::<u8>(), any::<bool>())
@@ -110,5 +110,5 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// A life of several drivers.
 pub(crate) fn any_steps() -> impl Strategy<Value = Vec<Step>> {
-    vec(step(), 1..90)
+    vec(step(), 20..150)
 }
