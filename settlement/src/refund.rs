@@ -292,7 +292,10 @@ impl Refund {
                 }
                 self.decided(decision, now)
             }
-            (RefundEvent::Cover | RefundEvent::NotCovered { .. } | RefundEvent::Send, _)
+            (
+                RefundEvent::Cover | RefundEvent::NotCovered { .. } | RefundEvent::Send,
+                Requested | Sent | Failed | Manual | Success | Returned | Refused,
+            )
             | (RefundEvent::Decide(_), Requested | Sent | Success | Returned | Refused) => return illegal,
         };
         Ok(Some(step))

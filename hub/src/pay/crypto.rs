@@ -10,8 +10,6 @@ use ring::{
 };
 use rustls_pki_types::{PrivateKeyDer, SubjectPublicKeyInfoDer, pem::PemObject};
 
-/// Bytes of WeChat's APIv3 key.
-pub(crate) const BOX_KEY_LEN: usize = 32;
 /// Tags of the DER that a public key is wrapped in.
 const DER_SEQUENCE: u8 = 0x30;
 const DER_BIT_STRING: u8 = 0x03;
@@ -95,7 +93,7 @@ impl PrivateKey {
         let key = match PrivateKeyDer::from_pem_slice(&text).map_err(|_| unreadable())? {
             PrivateKeyDer::Pkcs8(der) => RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()),
             PrivateKeyDer::Pkcs1(der) => RsaKeyPair::from_der(der.secret_pkcs1_der()),
-            _ => return Err(unreadable()),
+            PrivateKeyDer::Sec1(_) | _ => return Err(unreadable()),
         };
         key.map(Self).map_err(|_| unreadable())
     }
@@ -146,6 +144,9 @@ fn read(setting: &'static str, path: &str) -> Result<Vec<u8>, PayKeyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Bytes of a key of boxes.
+    const BOX_KEY_LEN: usize = 32;
 
     #[test]
     fn a_key_that_is_none_is_refused_with_its_setting() {

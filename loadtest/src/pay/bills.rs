@@ -78,7 +78,8 @@ fn wechat(lines: &[Line<'_>]) -> String {
             None => paid = paid.saturating_add(line.fen),
             Some(_) => refunded = refunded.saturating_add(line.fen),
         }
-        let (refund_id, refund_no) = line.refund.map_or(("0", "0"), |row| (&row.refund_id, &row.refund_no));
+        let (refund_id, refund_no) =
+            line.refund.map_or(("0", "0"), |row| (row.refund_id.as_str(), row.refund_no.as_str()));
         let (kind, status) = line.refund.map_or(("", ""), |_| ("ORIGINAL", "SUCCESS"));
         out.push_str(&ticked(&[
             &line.at,
@@ -126,11 +127,12 @@ fn alipay(lines: &[Line<'_>], day: Date) -> String {
     for line in lines {
         let kind = if line.refund.is_some() { "退款" } else { "交易" };
         let sum = yuan(if line.refund.is_some() { line.fen.saturating_neg() } else { line.fen });
-        let refund_no = line.refund.map_or("", |row| &row.refund_no);
+        let refund_no = line.refund.map_or("", |row| row.refund_no.as_str());
         // Names end with a tab, so that spreadsheets leave them as they are.
+        let (line_id, line_no) = (format!("{}\t", line.transaction_id), format!("{}\t", line.out_trade_no));
         let fields = [
-            &format!("{}\t", line.transaction_id),
-            &format!("{}\t", line.out_trade_no),
+            line_id.as_str(),
+            line_no.as_str(),
             kind,
             "充电钱包充值",
             &line.at,
@@ -160,7 +162,9 @@ fn alipay(lines: &[Line<'_>], day: Date) -> String {
     }
     out.push_str("#-----------------------------------------业务明细列表结束------------------------------------\n");
     let refunds = lines.iter().filter(|line| line.refund.is_some()).count();
-    let total = |refund: bool| lines.iter().filter(|line| line.refund.is_some() == refund).map(|line| line.fen).sum();
+    let total = |refund: bool| -> i64 {
+        lines.iter().filter(|line| line.refund.is_some() == refund).map(|line| line.fen).sum()
+    };
     let trades = lines.len().saturating_sub(refunds);
     out.push_str(&format!(
         "#交易合计：{trades}笔，商家实收共{}元，商家优惠共0.00元\n#退款合计：{refunds}笔，商家实收退款共{}元，商家优惠退款共0.00元\n",
