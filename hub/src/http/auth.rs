@@ -35,9 +35,6 @@ pub(crate) const DRIVER_FINANCE: Roles = DRIVER | FINANCE;
 pub(crate) const DRIVER_FINANCE_SERVICE: Roles = DRIVER | FINANCE | SERVICE;
 pub(crate) const FINANCE_AUDITOR: Roles = FINANCE | AUDITOR;
 pub(crate) const DRIVER_OPS_SERVICE: Roles = DRIVER | OPS | SERVICE;
-pub(crate) const DRIVER_SERVICE_FINANCE: Roles = DRIVER | SERVICE | FINANCE;
-pub(crate) const SERVICE_FINANCE: Roles = SERVICE | FINANCE;
-pub(crate) const FINANCE_ADMIN: Roles = FINANCE | ADMIN;
 pub(crate) const RISK_AUDITOR: Roles = RISK | AUDITOR;
 pub(crate) const RISK_SERVICE: Roles = RISK | SERVICE;
 
