@@ -33,9 +33,6 @@ pub(crate) struct OrderView {
     pub(crate) payment_status: PaymentStatus,
     #[schema(value_type = String)]
     pub(crate) link: LinkState,
-    /// `FREEZE`, `PREPAID` or `POSTPAID`.
-    #[schema(value_type = String)]
-    pub(crate) pay_mode: PayMode,
     pub(crate) provisional: bool,
     /// A stop was asked for and waits for the pile to come back.
     pub(crate) stop_pending: bool,

@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 use super::{
     answer::{Answer, Listed},
     audit::audit_row,
-    auth::{By, FINANCE_ADMIN, SERVICE_FINANCE, STAFF},
+    auth::{By, FINANCE_ADMIN, FINANCE_SERVICE, STAFF},
     idempotency::{Call, once},
     input::{Params, body, within, words},
     joint::{self, Rejection, Shape, found},
@@ -79,7 +79,7 @@ pub(crate) struct AdjustmentView {
 /// Asks for a refund of what was paid for an order (service, finance).
 #[utoipa::path(post, path = "/adjustments", tag = "adjustments", request_body = NewAdjustment,
     responses((status = 201, body = AdjustmentView)))]
-pub(crate) async fn create(State(app): State<App>, by: By<SERVICE_FINANCE>, call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn create(State(app): State<App>, by: By<FINANCE_SERVICE>, call: Call) -> Result<Answer, Problem> {
     let (task, caller) = (app.clone(), by.sub.clone());
     once(&app, &caller, call, move |key, bytes| async move {
         let new: NewAdjustment = body(&bytes)?;

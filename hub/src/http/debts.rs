@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use super::{
     answer::{Answer, Listed},
-    auth::{By, DRIVER, DRIVER_SERVICE_FINANCE},
+    auth::{By, DRIVER, DRIVER_FINANCE_SERVICE},
     idempotency::{Call, once},
     input::{Params, body, within},
     orders::visible,
@@ -108,7 +108,7 @@ pub(crate) struct DebtView {
     responses((status = 200, body = Listed<DebtView>)))]
 pub(crate) async fn list(
     State(app): State<App>,
-    by: By<DRIVER_SERVICE_FINANCE>,
+    by: By<DRIVER_FINANCE_SERVICE>,
     params: Params,
 ) -> Result<Json<Listed<DebtView>>, Problem> {
     let state = params.one_of("state", &STATES)?;
@@ -129,7 +129,7 @@ pub(crate) async fn list(
 type Orders = (Vec<Order>, Option<String>);
 
 /// Orders for which something is owed. A driver's own are few: the account names them.
-async fn owing(app: &App, by: &By<DRIVER_SERVICE_FINANCE>, params: &Params) -> Result<Orders, Problem> {
+async fn owing(app: &App, by: &By<DRIVER_FINANCE_SERVICE>, params: &Params) -> Result<Orders, Problem> {
     if !by.is_driver() {
         let page = app.money.owing_orders(params.cursor(), params.limit()?).await?;
         return Ok((page.items, page.next_cursor));
@@ -143,7 +143,7 @@ async fn owing(app: &App, by: &By<DRIVER_SERVICE_FINANCE>, params: &Params) -> R
 }
 
 /// Orders whose debt is over.
-async fn closed(app: &App, by: &By<DRIVER_SERVICE_FINANCE>, state: &str, params: &Params) -> Result<Orders, Problem> {
+async fn closed(app: &App, by: &By<DRIVER_FINANCE_SERVICE>, state: &str, params: &Params) -> Result<Orders, Problem> {
     let about = by.is_driver().then(|| by.sub.to_string());
     let filter = CaseFilter { state: Some(state.to_owned()), about, ..CaseFilter::all(CaseKind::Debt) };
     let page = app.money.cases(&filter, params.cursor(), params.limit()?).await?;

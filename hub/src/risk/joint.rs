@@ -3,7 +3,7 @@
 
 use actors::api::Refusal;
 use async_trait::async_trait;
-use domain::{Fen, UserId};
+use domain::UserId;
 use settlement::{
     adjustment::Adjustment,
     approval::{Applied, Approval, ApprovalError, ApprovalEvent, ApprovalState},
@@ -84,15 +84,6 @@ pub(super) fn signal_of(adjustment: &Adjustment) -> Option<Signal> {
     let amount = adjustment.approval.amount_fen;
     let kind = if amount == adjustment.paid_fen { SignalKind::FullRefund(amount) } else { SignalKind::Refund(amount) };
     Some(Signal { name: adjustment.adjustment_id.clone(), at, kind })
-}
-
-/// What a person decides.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It shall be done; `most` they may approve.
-    Approve { most: Option<Fen> },
-    /// It shall not.
-    Reject { reason: String },
 }
 
 impl Desk {
