@@ -203,3 +203,20 @@ fn what_an_account_gave_back_of_an_order_adds_up() {
     let twice = apply(&once, &refund("A2"), now()).unwrap().next;
     assert_eq!(twice.refunded.into_iter().collect::<Vec<_>>(), [(support::no("1"), Fen(14))]);
 }
+
+#[test]
+fn a_debt_is_given_up_in_part_and_then_to_the_last_fen_and_no_further() {
+    let mut store = closed(3_000, 3_000, 1_000);
+    for (id, amount, left) in [("W1", 999, 1), ("W2", 1, 0)] {
+        let plan = settle::write_off(store.order("1"), &store.account, id, Fen(amount), false, now()).unwrap();
+        store.store(&plan);
+        assert_eq!((store.order("1").debt_fen, store.account.debts.len()), (Fen(left), usize::from(left > 0)));
+        assert_eq!(store.breaches(), vec![]);
+        let again = settle::write_off(store.order("1"), &store.account, id, Fen(amount), true, now()).unwrap();
+        assert_eq!((again.outcome, again.steps), (Outcome::Ignored, vec![]));
+    }
+    assert_eq!((store.order("1").written_off_fen, store.order("1").payment_status), (Fen(1_000), PaymentStatus::Paid));
+    for amount in [1, 0] {
+        assert!(settle::write_off(store.order("1"), &store.account, "W3", Fen(amount), false, now()).is_err());
+    }
+}

@@ -95,7 +95,18 @@ fn crash(store: &mut Store, order_no: &str, action: &Action, steps: usize) {
         Action::Repay(_, request) => !store.ops.contains(&format!("repay:{order_no}:{request}")),
         Action::Refund(_, id) => !store.ops.contains(&format!("refund:{id}")),
         Action::WriteOff(_, id) => !store.ops.contains(&format!("writeoff:{id}")),
-        _ => matches!(action, Action::Record(_)),
+        Action::Record(_) => true,
+        Action::Place(_)
+        | Action::Evidence
+        | Action::Reject
+        | Action::Deadline
+        | Action::Stop { .. }
+        | Action::StopAccepted
+        | Action::StopUnanswered
+        | Action::Fault
+        | Action::EndSilently(_)
+        | Action::Approve
+        | Action::RejectBill => false,
     };
     if asked_again {
         run(store, order_no, action);
