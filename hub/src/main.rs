@@ -1,6 +1,9 @@
 //! `pilehub`: a realtime hub for EV charging piles. This file reads the command line and turns outcomes into exit codes.
 
 mod audit_cmd;
+mod audit_heads;
+mod audit_trail;
+mod calendar;
 mod cert_cmd;
 mod cli;
 mod clock;
@@ -19,6 +22,7 @@ mod logging;
 mod metrics;
 mod pages;
 mod ready;
+mod receipt_cmd;
 mod serve;
 mod token;
 mod trail;

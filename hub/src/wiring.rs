@@ -29,6 +29,7 @@ use tokio::{
 };
 
 use crate::{
+    audit_heads,
     config::Config,
     credentials::{self, Credentials},
     http::{self, App, Calls, Parts, auth::Tokens, integrations},
@@ -115,6 +116,7 @@ impl Hub {
         let mut beside = Vec::from(live::spawn(&door));
         let attempts = gate.attempts().context("the gate's attempts are taken once")?;
         beside.push(tokio::spawn(Arc::clone(&credentials).run()));
+        beside.push(tokio::spawn(audit_heads::keep(actors.clone(), Arc::clone(&money), Arc::clone(&clock))));
         beside.push(tokio::spawn(trail::keep(actors.clone(), Arc::clone(&money), Arc::clone(&clock), attempts)));
         let hands = listen(mqtt, mqtts, &gate, &hot, &ready)?;
         let tokens = Tokens::new(&keys.jwt);

@@ -9,6 +9,8 @@
 //! | [`ledger`] | whose money moves where |
 //! | [`order`] | where an order is in its life |
 //! | [`settle`] | in which order the facts of a step are stored |
+//! | [`receipt`] | how somebody else works a bill out again |
+//! | [`statement`] | what a month did to a driver's money |
 //! | [`invariants`] | what must be true of everything stored |
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects, clippy::float_arithmetic))]
 
@@ -17,5 +19,7 @@ pub mod ledger;
 pub mod limits;
 pub mod order;
 pub mod pricing;
+pub mod receipt;
 pub mod settle;
+pub mod statement;
 pub mod tariff;

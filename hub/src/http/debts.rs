@@ -8,11 +8,12 @@ use utoipa::ToSchema;
 
 use super::{
     answer::Answer,
-    auth::{By, DRIVER},
+    auth::By,
     idempotency::{Call, once},
     input::{body, within},
     orders::visible,
     problem::Problem,
+    rights::DEBTS_REPAY,
     state::App,
 };
 use crate::limits::TOPUP_FEN_MAX;
@@ -44,7 +45,7 @@ pub(crate) struct Repaid {
     request_body = Repayment, responses((status = 200, body = Repaid)))]
 pub(crate) async fn repay(
     State(app): State<App>,
-    by: By<DRIVER>,
+    by: By<DEBTS_REPAY>,
     Path(no): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {

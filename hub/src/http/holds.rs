@@ -13,11 +13,12 @@ use utoipa::ToSchema;
 use super::{
     answer::{Answer, Listed},
     audit::audit_row,
-    auth::{By, RISK},
+    auth::By,
     idempotency::{Call, once},
     input::{body, words},
     orders::{shown, visible},
     problem::Problem,
+    rights::{HOLDS_APPROVE, HOLDS_LIST, HOLDS_REJECT},
     state::App,
 };
 use crate::view::OrderView;
@@ -48,7 +49,7 @@ pub(crate) struct Decided {
 
 /// Orders that wait for a person (risk).
 #[utoipa::path(get, path = "/holds", tag = "risk", responses((status = 200, body = Listed<OrderView>)))]
-pub(crate) async fn list(State(app): State<App>, _by: By<RISK>) -> Result<Json<Listed<OrderView>>, Problem> {
+pub(crate) async fn list(State(app): State<App>, _by: By<HOLDS_LIST>) -> Result<Json<Listed<OrderView>>, Problem> {
     let open = app.money.open_orders().await?;
     let held = open.iter().filter(|order| order.status == OrderStatus::Held);
     Ok(Json(Listed::whole(held.map(|order| shown(&app, order)).collect())))
@@ -59,7 +60,7 @@ pub(crate) async fn list(State(app): State<App>, _by: By<RISK>) -> Result<Json<L
     request_body = Decision, responses((status = 200, body = Decided)))]
 pub(crate) async fn approve(
     State(app): State<App>,
-    by: By<RISK>,
+    by: By<HOLDS_APPROVE>,
     Path(no): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {
@@ -71,14 +72,14 @@ pub(crate) async fn approve(
     request_body = Decision, responses((status = 200, body = Decided)))]
 pub(crate) async fn reject(
     State(app): State<App>,
-    by: By<RISK>,
+    by: By<HOLDS_REJECT>,
     Path(no): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {
     decide(app, by, no, call, false).await
 }
 
-async fn decide(app: App, by: By<RISK>, no: String, call: Call, approved: bool) -> Result<Answer, Problem> {
+async fn decide(app: App, by: By<HOLDS_APPROVE>, no: String, call: Call, approved: bool) -> Result<Answer, Problem> {
     let (task, caller) = (app.clone(), by.sub.clone());
     once(&app, &caller, call, move |key, bytes| async move {
         let decision: Decision = body(&bytes)?;

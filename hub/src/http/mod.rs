@@ -3,6 +3,7 @@
 //! It checks what callers send, asks the actors or the store, and shapes answers. It decides nothing about charging
 //! or money, and knows neither MQTT nor SQL.
 
+mod accept;
 mod alarms;
 mod answer;
 mod audit;
@@ -14,6 +15,7 @@ mod holds;
 mod idempotency;
 mod input;
 pub(crate) mod integrations;
+mod ledger;
 mod limiter;
 pub(crate) mod listener;
 mod openapi;
@@ -23,10 +25,15 @@ mod piles;
 pub(crate) mod problem;
 mod public_url;
 mod quarantine;
+mod receipts;
+pub(crate) mod rights;
+mod sift;
 mod state;
+mod statements;
 mod stations;
 mod stats;
 mod supervision;
+mod table;
 mod tariffs;
 mod tickets;
 mod users;
@@ -55,9 +62,7 @@ const ASYNCAPI: &str = include_str!("../api/asyncapi.yaml");
 
 /// Every call of the hub. `others` are the routes of the live push and the pages.
 pub(crate) fn router(app: &App, others: Router) -> Router {
-    let (router, document) =
-        OpenApiRouter::with_openapi(openapi::Document::openapi()).nest("/api/v1", api()).split_for_parts();
-    let document = openapi::complete(document);
+    let (router, document) = described();
     let limiter = limiter::Limiter::new(app.config.limits.http_requests_per_address_per_s_max);
     router
         .merge(health::routes())
@@ -70,6 +75,19 @@ pub(crate) fn router(app: &App, others: Router) -> Router {
         .layer(from_fn_with_state(limiter, limiter::limit))
         .layer(from_fn(problem::speak))
         .layer(from_fn(measured))
+}
+
+/// The API and its document.
+fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
+    let (router, document) =
+        OpenApiRouter::with_openapi(openapi::Document::openapi()).nest("/api/v1", api()).split_for_parts();
+    (router, openapi::complete(document))
+}
+
+/// What `/api/openapi.json` says.
+#[cfg(test)]
+pub(crate) fn document() -> utoipa::openapi::OpenApi {
+    described().1
 }
 
 fn api() -> OpenApiRouter<App> {
@@ -95,15 +113,20 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(orders::get))
         .routes(routes!(orders::stop))
         .routes(routes!(orders::history))
+        .routes(routes!(receipts::receipt))
         .routes(routes!(tickets::ticket))
         .routes(routes!(tickets::link))
         .routes(routes!(tickets::ops_ticket))
         .routes(routes!(wallet::wallet))
         .routes(routes!(wallet::entries))
+        .routes(routes!(statements::months))
+        .routes(routes!(statements::statement))
         .routes(routes!(wallet::topup))
         .routes(routes!(payments::callback))
         .routes(routes!(payments::pay))
         .routes(routes!(debts::repay))
+        .routes(routes!(ledger::entries))
+        .routes(routes!(ledger::export))
         .routes(routes!(holds::list))
         .routes(routes!(holds::approve))
         .routes(routes!(holds::reject))
@@ -114,6 +137,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(quarantine::get))
         .routes(routes!(quarantine::replay))
         .routes(routes!(audit::list))
+        .routes(routes!(audit::heads))
         .routes(routes!(stats::stats))
         .routes(routes!(supervision::supervision))
 }

@@ -14,10 +14,11 @@ use utoipa::ToSchema;
 use super::{
     answer::{Answer, Listed},
     audit::audit_row,
-    auth::{By, OPS_FINANCE, STAFF},
+    auth::By,
     idempotency::{Call, once},
     input::{Params, When, body, id},
     problem::{Code, Problem},
+    rights::{TARIFFS_CREATE, TARIFFS_GET, TARIFFS_LIST, TARIFFS_PUBLISH},
     state::App,
 };
 use crate::{ids::new_id, limits::TARIFF_PERIODS_MAX};
@@ -84,7 +85,7 @@ pub(crate) struct TariffView {
 /// Writes a draft (ops, finance).
 #[utoipa::path(post, path = "/tariffs", tag = "tariffs", request_body = NewTariff,
     responses((status = 201, body = TariffView)))]
-pub(crate) async fn create(State(app): State<App>, by: By<OPS_FINANCE>, call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn create(State(app): State<App>, by: By<TARIFFS_CREATE>, call: Call) -> Result<Answer, Problem> {
     let (task, caller) = (app.clone(), by.sub.clone());
     once(&app, &caller, call, move |key, bytes| async move {
         let new: NewTariff = body(&bytes)?;
@@ -112,7 +113,7 @@ pub(crate) async fn create(State(app): State<App>, by: By<OPS_FINANCE>, call: Ca
     request_body = Publish, responses((status = 200, body = TariffView)))]
 pub(crate) async fn publish(
     State(app): State<App>,
-    by: By<OPS_FINANCE>,
+    by: By<TARIFFS_PUBLISH>,
     Path(id): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {
@@ -143,7 +144,7 @@ pub(crate) async fn publish(
     responses((status = 200, body = Listed<TariffView>)))]
 pub(crate) async fn list(
     State(app): State<App>,
-    _by: By<STAFF>,
+    _by: By<TARIFFS_LIST>,
     params: Params,
 ) -> Result<Json<Listed<TariffView>>, Problem> {
     let station: Option<StationId> = params.id("stationId")?;
@@ -156,7 +157,7 @@ pub(crate) async fn list(
     responses((status = 200, body = TariffView)))]
 pub(crate) async fn get(
     State(app): State<App>,
-    _by: By<STAFF>,
+    _by: By<TARIFFS_GET>,
     Path(id): Path<String>,
 ) -> Result<Json<TariffView>, Problem> {
     let tariff = app.money.tariff(&id).await?.ok_or_else(|| unknown(&id))?;

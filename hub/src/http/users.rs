@@ -9,10 +9,11 @@ use utoipa::ToSchema;
 use super::{
     answer::Answer,
     audit::audit_row,
-    auth::{By, RISK},
+    auth::By,
     idempotency::{Call, once},
     input::{body, id, words},
     problem::Problem,
+    rights::USERS_BLACKLIST,
     state::App,
 };
 
@@ -38,7 +39,7 @@ pub(crate) struct BlacklistView {
     request_body = Blacklist, responses((status = 200, body = BlacklistView)))]
 pub(crate) async fn blacklist(
     State(app): State<App>,
-    by: By<RISK>,
+    by: By<USERS_BLACKLIST>,
     Path(sub): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {

@@ -7,6 +7,7 @@ mod running;
 use domain::{Fen, PriceE4, Timestamp, WattHours};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use price::fee;
 pub use price::{ChargeEnd, PriceInput, PricingError, RecordTimes, price};
 pub use running::{Live, RunningBill};
 
