@@ -104,9 +104,27 @@ impl Handle {
         text: String,
         audit: AuditRow,
     ) -> Result<(), Refusal> {
-        let about = About { pile, connector: ConnectorId::PILE, code, severity, order_no: None, text };
-        let alarm = self.core.alarms.raise(&about, audit.at);
-        self.keep_alarm(&alarm, vec![Write::Alarm(Box::new(alarm.clone())), Write::Audit(Box::new(audit))]).await
+        self.raise_alarm_with(pile, code, severity, text, None, vec![Write::Audit(Box::new(audit))]).await
+    }
+
+    /// The same about an order, with whatever belongs to it in one commit.
+    ///
+    /// # Errors
+    /// As [`Self::raise_alarm`].
+    pub async fn raise_alarm_with(
+        &self,
+        pile: &PileCode,
+        code: &'static str,
+        severity: Severity,
+        text: String,
+        order_no: Option<&OrderNo>,
+        with: Vec<Write>,
+    ) -> Result<(), Refusal> {
+        let about = About { pile, connector: ConnectorId::PILE, code, severity, order_no, text };
+        let alarm = self.core.alarms.raise(&about, self.core.now());
+        let mut writes = vec![Write::Alarm(Box::new(alarm.clone()))];
+        writes.extend(with);
+        self.keep_alarm(&alarm, writes).await
     }
 
     /// Commits what goes with an alarm as it is to be, itself among it, and only then notes it.

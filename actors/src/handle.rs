@@ -241,6 +241,15 @@ impl Handle {
         self.money_job(&order, Job::Repay { amount, request }, vec![], once).await
     }
 
+    /// Repays a part of a debt from the available balance, once per `request`; a top-up names its repayments so.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn repay_by_request(&self, order_no: &OrderNo, amount: Fen, request: String) -> Result<Order, Refusal> {
+        let order = self.order(order_no).await?;
+        self.money_job(&order, Job::Repay { amount: Some(amount), request }, vec![], None).await
+    }
+
     /// A person approves a held bill: the money moves.
     ///
     /// # Errors

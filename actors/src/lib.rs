@@ -11,6 +11,7 @@ mod handle;
 mod jobs;
 pub mod limits;
 mod metric;
+mod notices;
 mod pile_actor;
 mod pile_events;
 mod pile_samples;

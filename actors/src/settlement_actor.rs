@@ -19,13 +19,16 @@ use settlement::{
     order::Order,
     settle::{self, MoneyRules, Plan, SettleError, Step},
 };
-use store::money::{Commit, CommitOutcome, Conflict, LedgerWrite, Money, Payment, PaymentState, StoreError, Write};
+use store::{
+    cases::OutboxEvent,
+    money::{Commit, CommitOutcome, Conflict, LedgerWrite, Money, OnceRow, Payment, PaymentState, StoreError, Write},
+};
 use tokio::sync::oneshot;
 
 use crate::{
     api::{MoveMoney, Moved, Once, Refusal, Reviewer},
     jobs::{Job, Planned, World},
-    limits, metric,
+    limits, metric, notices,
 };
 
 /// What a job came to.
@@ -174,6 +177,7 @@ impl Books {
         {
             self.forget_all();
         }
+        let mut answer: Option<OnceRow> = None;
         // A conflict means that what was cached was old, or that an earlier try has landed: look again, once.
         for _ in 0..2 {
             let account = self.account(&job.user_id).await?;
@@ -185,11 +189,14 @@ impl Books {
                 return Ok(Settled { order, applied: false });
             };
             let mut commit = to_commit(&plan)?;
+            commit.writes.extend(notices::of_step(&order, &plan.order, job.now));
             commit.writes.extend(job.with.iter().cloned());
             if let Some(once) = job.once.take() {
-                commit.writes.push(Write::Once(Box::new(once.row(&plan.order, job.now))));
+                answer = Some(once.row(&plan.order, job.now));
             }
-            match self.money.commit(commit.clone()).await {
+            // It is the same for the same effect, also when that takes a second try.
+            commit.writes.extend(answer.iter().map(|row| Write::Once(Box::new(row.clone()))));
+            match self.money.commit(commit).await {
                 CommitOutcome::Applied => return Ok(self.remember(*plan)),
                 CommitOutcome::Conflict(Conflict::OnceExists(row)) => {
                     return Err(JobError::Refused(Refusal::OnceExists(row)));
@@ -197,8 +204,6 @@ impl Books {
                 CommitOutcome::Conflict(conflict) => {
                     tracing::debug!(?conflict, order = %job.order_no, "conflict, reading again");
                     self.forget(&job.user_id, &job.order_no);
-                    // The answer went with the commit; it is the same for the same effect, so keep it for the next try.
-                    job.with = commit.writes.into_iter().filter(keep_for_retry).collect();
                 }
                 CommitOutcome::Unknown(why) => return self.resolve(&job, *plan, &why).await,
                 CommitOutcome::Unavailable(why) => {
@@ -245,14 +250,18 @@ impl Books {
         let account = self.account(&payment.user_id).await?;
         let change = settle::top_up(&account, &payment.payment_no, payment.amount_fen, now)
             .map_err(|error| JobError::Refused(refusal_of_ledger(&error)))?;
+        // Money that is there counts, even after the payment failed or was closed.
+        let was = payment.state;
         payment.state = PaymentState::Success;
         payment.paid_at = Some(now);
+        let credited = credited(&payment, now);
         let user = payment.user_id.clone();
         let next = change.next.clone();
         let commit = Commit {
             writes: vec![
-                Write::Payment(Box::new(payment), Some(PaymentState::Pending)),
+                Write::Payment(Box::new(payment), Some(was)),
                 Write::Ledger(Box::new(ledger_write(&change)?)),
+                Write::Outbox(Box::new(credited)),
             ],
         };
         match self.money.commit(commit).await {
@@ -347,8 +356,18 @@ impl Books {
     }
 }
 
-fn keep_for_retry(write: &Write) -> bool {
-    !matches!(write, Write::NewOrder(_) | Write::Order(_) | Write::History(..) | Write::Ledger(_))
+/// The event that tells other systems of a credited payment.
+fn credited(payment: &Payment, now: Timestamp) -> OutboxEvent {
+    let data = serde_json::json!({
+        "paymentNo": payment.payment_no, "amountFen": payment.amount_fen, "channel": payment.channel,
+    });
+    OutboxEvent {
+        event_id: format!("payment.credited:{}", payment.payment_no),
+        name: "payment.credited".to_owned(),
+        at: now,
+        subject: payment.user_id.to_string(),
+        data: data.to_string(),
+    }
 }
 
 fn to_commit(plan: &Plan) -> Result<Commit, JobError> {

@@ -6,10 +6,13 @@ mod support;
 
 use actors::api::Refusal;
 use domain::{
-    Fen, Millis, StopReason, WattHours,
+    Fen, Millis, PriceE4, StationId, StopReason, WattHours,
     wire::{AckResult, EventKind, RecordAckResult, UpFrame},
 };
-use settlement::order::{OrderLimit, OrderStatus, Outcome, PaymentStatus};
+use settlement::{
+    order::{OrderLimit, OrderStatus, Outcome, PaymentStatus},
+    tariff::Tariff,
+};
 use support::{Said, World};
 
 #[tokio::test]
@@ -27,6 +30,20 @@ async fn a_charge_is_frozen_started_by_evidence_billed_and_acknowledged() {
     assert_eq!((closed.paid_fen, closed.released_fen, closed.debt_fen), (Fen(1000), Fen(4000), Fen(0)));
     assert_eq!(closed.payment_status, PaymentStatus::Paid);
     assert_eq!(w.wallet("d1").await, (9000, 0, 0));
+}
+
+#[tokio::test]
+async fn a_charge_is_priced_with_the_tariff_of_its_order_and_not_with_a_newer_one() {
+    let mut w = World::new(10_000).await;
+    let order = w.charging().await;
+    let mut dear = Tariff::clone(&w.hub.tariff_now(&StationId::parse("S1").unwrap()).unwrap());
+    (dear.tariff_id, dear.version, dear.effective_at) = ("T2".to_owned(), 2, Some(w.now()));
+    dear.periods.iter_mut().for_each(|period| period.electricity = PriceE4(50_000));
+    w.hub.add_tariff(dear);
+    w.pass(600);
+    w.finish(1, &order, 10_000, StopReason::User);
+    let closed = w.until_status(OrderStatus::Closed).await;
+    assert_eq!((closed.tariff_version, closed.bill.unwrap().total_fen), (1, Fen(1000)));
 }
 
 #[tokio::test]

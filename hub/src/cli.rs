@@ -18,6 +18,7 @@ use crate::{
     http::auth::Role,
     integration_cmd::{self, IntegrationCommand},
     keys::KeyError,
+    pay::PayKeyError,
     receipt_cmd, serve, token,
 };
 
@@ -146,6 +147,9 @@ impl fmt::Display for Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
+        if let Some(of_setting) = error.downcast_ref::<PayKeyError>() {
+            return Self::Refused(of_setting.to_string());
+        }
         match error.downcast_ref::<KeyError>() {
             Some(of_setting) if of_setting.is_of_setting() => Self::Refused(of_setting.to_string()),
             Some(_) | None => Self::Failed(error),

@@ -1,6 +1,7 @@
 //! New names for things, and the hexadecimal form of keys and digests.
 
 use domain::Timestamp;
+use sha2::{Digest as _, Sha256};
 
 /// Digits and letters that cannot be mistaken for each other, as Crockford chose them.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -8,6 +9,8 @@ const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const TIME_LEN: u32 = 9;
 /// Characters of the random part: 80 bits.
 const RANDOM_LEN: usize = 16;
+/// Characters of a derived name: 125 bits.
+const DERIVED_LEN: usize = 25;
 
 /// The system gives no random bytes.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +24,13 @@ pub(crate) fn new_id(prefix: &str, now: Timestamp) -> Result<String, NoRandomnes
     let time = (0..TIME_LEN).rev().map(|place| letter((ms >> (5 * place)) & 31));
     let noise = random.iter().map(|byte| letter(i64::from(byte & 31)));
     Ok(prefix.chars().chain(time).chain(noise).collect())
+}
+
+/// A name that follows from what it is made from: `prefix`, then 25 letters and digits.
+pub(crate) fn derived_id(prefix: &str, seed: &[u8]) -> String {
+    let digest = Sha256::digest(seed);
+    let letters = digest.iter().take(DERIVED_LEN).map(|byte| letter(i64::from(byte & 31)));
+    prefix.chars().chain(letters).collect()
 }
 
 /// Random bytes from the system.
@@ -59,6 +69,13 @@ mod tests {
         assert_eq!(early.len(), 26);
         assert!(early.bytes().all(|b| b.is_ascii_alphanumeric()));
         assert!(early < late);
+    }
+
+    #[test]
+    fn a_derived_id_follows_from_its_seed_alone() {
+        assert_eq!(derived_id("R", b"call"), derived_id("R", b"call"));
+        assert_ne!(derived_id("R", b"call"), derived_id("R", b"other"));
+        assert_eq!(derived_id("R", b"call").len(), 26);
     }
 
     #[test]

@@ -35,6 +35,9 @@ pub(crate) struct OrderView {
     pub(crate) pay_mode: PayMode,
     #[schema(value_type = String)]
     pub(crate) link: LinkState,
+    /// `FREEZE`, `PREPAID` or `POSTPAID`.
+    #[schema(value_type = String)]
+    pub(crate) pay_mode: PayMode,
     pub(crate) provisional: bool,
     /// A stop was asked for and waits for the pile to come back.
     pub(crate) stop_pending: bool,
@@ -159,6 +162,7 @@ pub(crate) fn order_view(order: &Order, link: LinkState, live: Option<&Live>) ->
         payment_status: order.payment_status,
         pay_mode: order.pay_mode,
         link,
+        pay_mode: order.pay_mode,
         provisional: order.provisional,
         stop_pending: order.stop_pending,
         stop_reason: order.stop_reason,

@@ -7,14 +7,14 @@ use std::{collections::HashSet, net::TcpListener as StdListener, path::Path, syn
 
 use actors::{
     Handle,
-    api::{Ports, Timing, Trusting},
+    api::{Ports, Timing},
 };
 use anyhow::Context;
 use axum::Router;
 use broker::{Gate, GateConfig, GateLimits, Identities, Identity, Pacing, Readers, Tls};
 use domain::{Clock, Fen, Millis, StationId};
 use metrics_exporter_prometheus::PrometheusHandle;
-use settlement::settle::MoneyRules;
+use settlement::{settle::MoneyRules, tariff::parse_minute};
 use store::{
     money::Money,
     sqlite::{self, SqliteStore},
@@ -38,7 +38,10 @@ use crate::{
     links::{ToActors, ToPiles},
     live::{self, Door, Live, SeatLimits, Settings},
     pages,
+    pay::{self, Pay},
     ready::Readiness,
+    reconcile::{self, Reconciler, Timetable},
+    risk::{Desk, Risk},
     trail,
 };
 
@@ -86,6 +89,7 @@ impl Hub {
         admit_readers(&readers, money.as_ref()).await?;
         admit_all(&identities, money.as_ref()).await?;
         let live = Live::new(&live_settings(&config, &keys, time_factor))?;
+        let risk = Arc::new(Risk::open(&config, Arc::clone(&clock))?);
         let piles = Arc::new(ToPiles::new(gate.outbound(), gate.acks()));
         let ports = Ports {
             clock: Arc::clone(&clock),
@@ -93,7 +97,7 @@ impl Hub {
             telemetry: store.telemetry(),
             piles: Arc::<ToPiles>::clone(&piles),
             audience: Arc::<Live>::clone(&live),
-            reviewer: Arc::new(Trusting),
+            reviewer: Arc::<Risk>::clone(&risk),
         };
         let hot = HotThread::start(&gate, store.telemetry())?;
         let actors = Handle::start(ports, timing(&config), rules(&config), hot.handle.clone()).await?;
@@ -106,6 +110,7 @@ impl Hub {
             piles: Arc::clone(&piles),
         })
         .await?;
+        let desk = Arc::new(Desk::new(risk, actors.clone(), Arc::clone(&money)));
         let sink = ToActors::new(actors.clone(), &piles, Arc::clone(&credentials));
         let running_gate = gate.clone();
         let gate_run = hot.handle.spawn(async move { running_gate.run(sink).await });
@@ -118,8 +123,19 @@ impl Hub {
         beside.push(tokio::spawn(Arc::clone(&credentials).run()));
         beside.push(tokio::spawn(audit_heads::keep(actors.clone(), Arc::clone(&money), Arc::clone(&clock))));
         beside.push(tokio::spawn(trail::keep(actors.clone(), Arc::clone(&money), Arc::clone(&clock), attempts)));
+        let reconciler = Arc::new(Reconciler::new(Arc::clone(&money), actors.clone(), Arc::clone(&clock)));
+        beside.push(tokio::spawn(reconcile::keep(Arc::clone(&reconciler), timetable(&config))));
+        beside.push(tokio::spawn(Arc::clone(&desk).run()));
         let hands = listen(mqtt, mqtts, &gate, &hot, &ready)?;
         let tokens = Tokens::new(&keys.jwt);
+        let ports = pay::Ports {
+            money: Arc::clone(&money),
+            actors: actors.clone(),
+            clock: Arc::clone(&clock),
+            wall: Arc::clone(&wall),
+        };
+        let pay = Arc::new(Pay::open(&config, &keys, ports)?);
+        beside.push(tokio::spawn(Arc::clone(&pay).run()));
         let telemetry = store.telemetry();
         let app = App::new(Parts {
             config,
@@ -134,6 +150,9 @@ impl Hub {
             credentials,
             readers,
             live,
+            pay,
+            reconciler,
+            desk,
             calls: Arc::new(Calls::default()),
             registry: tokio::sync::Mutex::default(),
             ready,
@@ -220,6 +239,15 @@ fn timing(config: &Config) -> Timing {
         start_deadline: span(config.order.start_deadline_s),
         fault_wait: span(config.order.fault_wait_s),
         offline_grace: span(config.order.offline_grace_s),
+    }
+}
+
+fn timetable(config: &Config) -> Timetable {
+    let intraday_s = config.reconciliation.intraday_s;
+    Timetable {
+        // The configuration was checked before.
+        at_min: parse_minute(&config.reconciliation.at).unwrap_or_default(),
+        intraday: (intraday_s > 0).then(|| Millis::from_secs(intraday_s.into())),
     }
 }
 

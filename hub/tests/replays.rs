@@ -19,7 +19,7 @@ use support::{
     charger::{Charger, finished},
     scene::order_no,
     token,
-    wait::{now_ms, until},
+    wait::{now_ms, rfc3339, until},
 };
 
 /// Calls at once.
@@ -205,6 +205,58 @@ fn ticket(hub: &Hub, tag: &str, leaf: &str) -> Made {
     made(driver, format!("/orders/{order}/{leaf}"), Value::Null)
 }
 
+/// A request that waits for a second person.
+fn adjustment(hub: &Hub, tag: &str, verdict: &str) -> Made {
+    let (_, order) = ended(hub, tag, 5_000, "10.000");
+    let body = json!({"orderNo": order, "refundFen": 200, "reason": "the gun was hot"});
+    let asked = hub.post(&token("service", "sue"), "/adjustments", &body).expect(201);
+    let path = format!("/adjustments/{}/{verdict}", asked["adjustmentId"].as_str().unwrap());
+    made(fay(), path, json!({"reason": "looked at"}))
+}
+
+fn write_off(hub: &Hub, tag: &str, verdict: &str) -> Made {
+    let (_, order) = ended(hub, tag, 1_000, "20.000");
+    let path = format!("/debts/{order}/write-off");
+    let asked = hub.post(&token("finance", "gus"), &path, &json!({"reason": "gone abroad"})).expect(201);
+    let path = format!("/write-offs/{}/{verdict}", asked["writeOffId"].as_str().unwrap());
+    made(fay(), path, json!({"reason": "looked at"}))
+}
+
+fn fay() -> String {
+    token("finance", "fay")
+}
+
+/// A day of the past that no other instance has.
+fn past(tag: &str) -> String {
+    let number: i64 = tag.trim_end_matches(['A', 'B']).parse().unwrap();
+    let days = 10 + 2 * number + i64::from(tag.ends_with('B'));
+    rfc3339(now_ms() - days * 86_400_000)[..10].to_owned()
+}
+
+/// A day with a bill of one line that nobody knows, as its channel writes it.
+fn bill(day: &str, tag: &str) -> Value {
+    json!(format!("kind,paymentNo,transactionId,refundNo,amountFen,at\nPAY,X{tag},T{tag},,700,{day}T04:00:00.000Z\n"))
+}
+
+fn import(_: &Hub, tag: &str) -> Made {
+    let day = past(tag);
+    made(fay(), format!("/reconciliations/{day}/bills?channel=sandbox"), bill(&day, tag))
+}
+
+fn reconciled(hub: &Hub, tag: &str) -> String {
+    let day = past(tag);
+    hub.post(&fay(), "/reconciliations", &json!({"day": day})).expect(201);
+    day
+}
+
+fn item(hub: &Hub, tag: &str) -> Made {
+    let bill = import(hub, tag);
+    assert_eq!(send(hub, "POST", &bill, "bill", &bill.body).status, 200);
+    let day = reconciled(hub, tag);
+    let path = format!("/reconciliations/{day}/items/{day}:LONG:PAY:X{tag}/resolve");
+    made(fay(), path, json!({"as": "RETURNED", "reason": "paid back"}))
+}
+
 /// Every call with an effect.
 const SCENES: &[Scene] = &[
     scene("POST /stations", Rule::Key, |_, tag| made(admin(), "/stations", station(tag))),
@@ -232,6 +284,30 @@ const SCENES: &[Scene] = &[
     scene("POST /tariffs/{id}/publish", Rule::Key, |hub, _| {
         made(token("finance", "publisher"), format!("/tariffs/{}/publish", draft(hub)), Value::Null)
     }),
+    scene("POST /tariffs/{id}/rollback", Rule::Key, |hub, _| {
+        let published = hub.publish_tariff("S1", &day("again"));
+        made(token("ops", "author"), format!("/tariffs/{published}/rollback"), json!({"reason": "too dear"}))
+    }),
+    scene("POST /tariffs/{id}/rollout", Rule::Key, |hub, tag| {
+        hub.post(&admin(), "/stations", &station(tag)).expect(201);
+        let published = hub.publish_tariff("S1", &day("again"));
+        let further = json!({"stationIds": [format!("S{tag}")]});
+        made(token("finance", "publisher"), format!("/tariffs/{published}/rollout"), further)
+    }),
+    scene("POST /tariffs/{id}/dry-run", Rule::Key, |hub, _| {
+        made(token("finance", "publisher"), format!("/tariffs/{}/dry-run", draft(hub)), Value::Null)
+    }),
+    scene("POST /reconciliations", Rule::Key, |_, tag| made(fay(), "/reconciliations", json!({"day": past(tag)}))),
+    scene("POST /reconciliations/{day}/bills", Rule::Key, import),
+    scene("POST /reconciliations/{day}/items/{id}/resolve", Rule::Key, item),
+    scene("POST /reconciliations/{day}/close", Rule::Key, |hub, tag| {
+        made(fay(), format!("/reconciliations/{}/close", reconciled(hub, tag)), Value::Null)
+    }),
+    scene("POST /reconciliations/{day}/close/approve", Rule::Key, |hub, tag| {
+        let path = format!("/reconciliations/{}/close", reconciled(hub, tag));
+        hub.post(&fay(), &path, &Value::Null).expect(200);
+        made(token("finance", "gus"), format!("{path}/approve"), Value::Null)
+    }),
     scene("POST /orders", Rule::Key, start),
     scene("POST /orders/{no}/stop", Rule::Key, stop),
     scene("POST /orders/{no}/ticket", Rule::NoEffect, |hub, tag| ticket(hub, tag, "ticket")),
@@ -249,6 +325,18 @@ const SCENES: &[Scene] = &[
         made(String::new(), payment(hub, tag).1, Value::Null)
     }),
     scene("POST /debts/{orderNo}/repay", Rule::Key, owing),
+    scene("POST /debts/{orderNo}/write-off", Rule::Key, |hub, tag| {
+        let (_, order) = ended(hub, tag, 1_000, "20.000");
+        made(fay(), format!("/debts/{order}/write-off"), json!({"reason": "gone abroad"}))
+    }),
+    scene("POST /write-offs/{id}/approve", Rule::Key, |hub, tag| write_off(hub, tag, "approve")),
+    scene("POST /write-offs/{id}/reject", Rule::Key, |hub, tag| write_off(hub, tag, "reject")),
+    scene("POST /adjustments", Rule::Key, |hub, tag| {
+        let (_, order) = ended(hub, tag, 5_000, "10.000");
+        made(fay(), "/adjustments", json!({"orderNo": order, "refundFen": 200, "reason": "the gun was hot"}))
+    }),
+    scene("POST /adjustments/{id}/approve", Rule::Key, |hub, tag| adjustment(hub, tag, "approve")),
+    scene("POST /adjustments/{id}/reject", Rule::Key, |hub, tag| adjustment(hub, tag, "reject")),
     scene("POST /holds/{orderNo}/approve", Rule::Key, |hub, tag| held(hub, tag, "approve")),
     scene("POST /holds/{orderNo}/reject", Rule::Key, |hub, tag| held(hub, tag, "reject")),
     scene("PUT /users/{sub}/blacklist", Rule::Key, |_, tag| {
@@ -258,8 +346,19 @@ const SCENES: &[Scene] = &[
     scene("POST /quarantine/{id}/replay", Rule::Key, mended),
 ];
 
+/// Calls that need a channel which answers: `payments.rs` plays one.
+const OF_CHANNELS: [&str; 5] = [
+    "POST /payments/callback/{channel}",
+    "POST /payments/{paymentNo}/refunds",
+    "POST /refunds/{refundNo}/resolve",
+    "POST /suspense/{suspenseId}/resolve",
+    "POST /suspense/{suspenseId}/approve",
+];
+
 fn prepared() -> Hub {
-    let hub = Hub::start_with(&[("limits.http_requests_per_address_per_s_max", "0")]);
+    // Nothing is reconciled but what a scene asks for.
+    let by_hand = [("reconciliation.at", "23:59"), ("reconciliation.intraday_s", "0")];
+    let hub = Hub::start_with(&[&by_hand[..], &[("limits.http_requests_per_address_per_s_max", "0")]].concat());
     hub.make_station("S1");
     hub.publish_tariff("S1", &day("day"));
     hub
@@ -279,7 +378,11 @@ fn more(before: &BTreeMap<&'static str, i64>, then: &BTreeMap<&'static str, i64>
 
 fn send(hub: &Hub, call: &str, made: &Made, key: &str, body: &Value) -> Reply {
     let method = call.split(' ').next().unwrap();
-    let bytes = if body.is_null() { Vec::new() } else { serde_json::to_vec(body).unwrap() };
+    let bytes = match body {
+        Value::Null => Vec::new(),
+        Value::String(text) => text.clone().into_bytes(),
+        json => serde_json::to_vec(json).unwrap(),
+    };
     let bearer = format!("Bearer {}", made.token);
     let (at, signature) = signed(&bytes);
     let mut headers = vec![("idempotency-key", key), ("content-type", "application/json")];
@@ -361,7 +464,8 @@ fn every_call_with_an_effect_has_it_once_however_often_it_is_sent() {
         calls.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
     });
     let calls: BTreeSet<String> = calls.filter(|call| !call.starts_with("GET ")).collect();
-    let scenes: BTreeSet<String> = SCENES.iter().map(|scene| scene.call.to_owned()).collect();
+    let shown = SCENES.iter().map(|scene| scene.call).chain(OF_CHANNELS);
+    let scenes: BTreeSet<String> = shown.map(str::to_owned).collect();
     assert_eq!(scenes, calls, "a scene for every call with an effect, and none for others");
 
     for (number, scene) in SCENES.iter().enumerate() {

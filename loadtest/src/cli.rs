@@ -1,6 +1,6 @@
 //! The command line: arguments in, exit code out.
 
-use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
@@ -12,6 +12,7 @@ use crate::{
     client::socket::Trust,
     flood::{self, Crowd, FloodOptions, idle},
     pace::WallClock,
+    pay::{Keys, PaySim},
     run::{self, RunOptions, Target, hub::HubOptions, plan::Load, setup, summary::Summary, summary::Verdict},
     storm::{self, StormOptions, crowd::CrowdOptions},
     token::Signer,
@@ -41,6 +42,8 @@ enum Command {
     Crowd(StormCrowdArgs),
     /// Register a station and piles at a hub; writes their secrets to a file for `flood` and `idle`
     Register(RegisterArgs),
+    /// Play WeChat Pay and Alipay on a loopback port, for a hub to be tried against; prints the hub's settings
+    Pay(PayArgs),
     /// Simulate piles without any hub and print the hash of everything they would send
     Sim(SimArgs),
 }
@@ -91,6 +94,19 @@ struct RunArgs {
     sources: u8,
     /// Where summary.json and report.html go
     #[arg(long, default_value = "loadtest-out")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct PayArgs {
+    /// Where to listen
+    #[arg(long, default_value = "127.0.0.1:8090")]
+    listen: SocketAddr,
+    /// The hub that is told of payments
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    hub: String,
+    /// Where the keys go that the hub needs
+    #[arg(long, default_value = "loadtest-pay")]
     out: PathBuf,
 }
 
@@ -250,6 +266,7 @@ impl Cli {
             Command::Storm(args) => Box::pin(args.run()).await,
             Command::Crowd(args) => Box::pin(args.run()).await,
             Command::Register(args) => Box::pin(args.run()).await,
+            Command::Pay(args) => Box::pin(args.run()).await,
             Command::Sim(args) => {
                 let trace = trace::simulate(args.seed, args.piles, span(args.duration));
                 say(&format!("{} frames", trace.frames()))?;
@@ -268,6 +285,7 @@ impl Cli {
             | Command::Storm(_)
             | Command::Crowd(_)
             | Command::Register(_)
+            | Command::Pay(_)
             | Command::Sim(_) => true,
             Command::Run(_) => false,
         }
@@ -331,6 +349,23 @@ fn tell(summary: &Summary, out: &std::path::Path) -> anyhow::Result<()> {
         "verdict {verdict}: {orders} orders, {bills} bills, {wrong} sessions with differences; see {}",
         out.display()
     ))
+}
+
+impl PayArgs {
+    async fn run(self) -> anyhow::Result<ExitCode> {
+        let keys = Arc::new(Keys::generate()?);
+        let sim = PaySim::start(self.listen, Arc::clone(&keys)).await?;
+        sim.point_at(&self.hub);
+        std::fs::create_dir_all(&self.out).with_context(|| format!("making {}", self.out.display()))?;
+        say("# the hub's settings; PILEHUB__HTTP__PUBLIC_URL too:")?;
+        say(&format!("export PILEHUB__HTTP__PUBLIC_URL='{}'", self.hub))?;
+        for (key, value) in keys.write(&std::path::absolute(&self.out)?, &format!("http://{}", sim.address()))? {
+            say(&format!("export PILEHUB__{}='{value}'", key.to_uppercase().replace('.', "__")))?;
+        }
+        say(&format!("# then: curl -X POST http://{}/sim/pay/PAYMENT_NO", sim.address()))?;
+        tokio::signal::ctrl_c().await?;
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 impl CrowdArgs {

@@ -11,6 +11,7 @@ pub mod flood;
 pub mod limits;
 pub mod oracle;
 pub mod pace;
+pub mod pay;
 pub mod phone;
 pub mod pile;
 pub mod rng;

@@ -40,6 +40,9 @@ pub const SENDS_PER_ORDER_MAX: usize = 20_000;
 /// Clock errors the oracle tries around an injected offset, in milliseconds: the hub measures it over the network.
 pub const OFFSET_SLACK_MS: i64 = 1_500;
 
+/// Connections to the simulated payment channels at once. Beyond: the next one waits.
+pub const PAY_CONNECTIONS_MAX: usize = 256;
+
 /// Longest wait for one HTTP answer.
 pub const HTTP_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest wait for a connection to open, CONNACK and SUBACK included.

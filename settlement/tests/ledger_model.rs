@@ -1,5 +1,6 @@
 //! The ledger against a model that knows only sums: random operations on several orders in any order.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "the model hands what is under way on")]
 
 mod support;
 
@@ -25,6 +26,8 @@ struct Model {
     given: i64,
     under_way: BTreeMap<String, i64>,
     received: i64,
+    refunded: BTreeMap<OrderNo, i64>,
+    written_off: BTreeMap<OrderNo, i64>,
 }
 
 impl Model {
@@ -35,7 +38,8 @@ impl Model {
                 self.came_in += amount.0;
                 self.available += amount.0;
             }
-            LedgerOp::Refund { amount, .. } => {
+            LedgerOp::Refund { order_no, amount, .. } => {
+                *self.refunded.entry(order_no.clone()).or_default() += amount.0;
                 self.given += amount.0;
                 self.available += amount.0;
             }
@@ -79,8 +83,23 @@ impl Model {
                     return false;
                 }
                 self.given += amount.0;
+                *self.written_off.entry(order_no.clone()).or_default() += amount.0;
                 self.owe(order_no, -amount.0);
             }
+            LedgerOp::Withdraw { .. }
+            | LedgerOp::Withdrawn { .. }
+            | LedgerOp::WithdrawBack { .. }
+            | LedgerOp::Suspend { .. }
+            | LedgerOp::Claim { .. }
+            | LedgerOp::Receive { .. }
+            | LedgerOp::SendBack { .. } => return self.run_transit(op),
+        }
+        true
+    }
+
+    /// Money on its way.
+    fn run_transit(&mut self, op: &LedgerOp) -> bool {
+        match op {
             LedgerOp::Withdraw { refund_no, amount } => {
                 if amount.0 > self.available || self.under_way.contains_key(refund_no) {
                     return false;
@@ -102,6 +121,7 @@ impl Model {
             }
             // A driver's account is not that of money of nobody known.
             LedgerOp::Suspend { .. } | LedgerOp::Claim { .. } | LedgerOp::SendBack { .. } => return false,
+            _ => unreachable!("{op:?}"),
         }
         true
     }
@@ -208,6 +228,8 @@ proptest! {
             prop_assert_eq!(debited(&entries, BookAccount::Adjustment), model.given);
             let under_way: BTreeMap<_, _> = account.transit.iter().map(|(no, sum)| (no.clone(), sum.0)).collect();
             prop_assert_eq!(&under_way, &model.under_way);
+            prop_assert_eq!(plain(&account.refunded), model.refunded.clone());
+            prop_assert_eq!(plain(&account.written_off), model.written_off.clone());
             prop_assert_eq!(-debited(&entries, BookAccount::RefundTransit), under_way.values().sum::<i64>());
             prop_assert_eq!(debited(&entries, BookAccount::Transfer), model.received);
             let facts = Facts { account: &account, entries: &entries, orders: &[] };

@@ -8,12 +8,12 @@ mod random;
 use std::collections::BTreeSet;
 
 use domain::{Millis, PriceE4, StationId, Timestamp, UserId, WattHours, Watts};
-use jiff::tz::TimeZone;
-use oracle::{OracleBill, OracleFrame, OracleInput, OraclePeriod, OracleRecord, OracleSegment, oracle};
+use jiff::{ToSpan, civil::Date, tz::TimeZone};
+use oracle::{OracleBill, OracleFrame, OracleInput, OraclePeriod, OraclePlan, OracleRecord, OracleSegment, oracle};
 use random::{Random, seed};
 use settlement::{
     pricing::{Bill, BillFlag, ChargeEnd, PriceInput, Reading, RecordTimes, RunningBill, price},
-    tariff::{Period, Tariff},
+    tariff::{DayPlan, LocalDate, Period, Tariff, Weekdays},
 };
 
 const SESSIONS: u64 = 100_000;
@@ -44,15 +44,24 @@ fn tariff_of(input: &OracleInput) -> Tariff {
         electricity: PriceE4(i64::try_from(p.electricity).unwrap()),
         service: PriceE4(i64::try_from(p.service).unwrap()),
     };
-    Tariff::draft(
+    let date = |date: Option<Date>| date.map(|date| LocalDate::parse(&date.to_string()).unwrap());
+    let plan = |p: &OraclePlan| DayPlan {
+        name: String::new(),
+        weekdays: Weekdays::of(&p.weekdays.iter().copied().map(i64::from).collect::<Vec<_>>()).unwrap(),
+        from_date: date(p.from),
+        to_date: date(p.to),
+        periods: p.periods.iter().map(period).collect(),
+    };
+    let tariff = Tariff::draft(
         "T1".to_owned(),
         StationId::parse("S1").unwrap(),
         input.zone.clone(),
         input.periods.iter().map(period).collect(),
         UserId::parse("author").unwrap(),
         at(0),
-    )
-    .unwrap()
+    );
+    // A plan that is never used changes no price, but no draft takes it.
+    Tariff { plans: input.plans.iter().map(plan).collect(), ..tariff.unwrap() }
 }
 
 fn readings_of(input: &OracleInput) -> Vec<Reading> {
@@ -151,6 +160,25 @@ fn random_periods(random: &mut Random) -> Vec<OraclePeriod> {
     edges.windows(2).map(&mut period).collect()
 }
 
+/// Plans around the day of the charge, so that it often begins, ends or runs over the edge of one.
+fn random_plans(random: &mut Random, zone: &str, start_ms: i64) -> Vec<OraclePlan> {
+    let start = jiff::Timestamp::from_millisecond(start_ms).unwrap();
+    let day = TimeZone::get(zone).unwrap().to_datetime(start).date();
+    let many = *random.pick(&[0, 0, 1, 2, 4]);
+    let near = |random: &mut Random| {
+        let days = random.between(-2, 2);
+        random.one_in(2).then(|| day.saturating_add(days.days()))
+    };
+    let mut plan = |n: i64| {
+        let weekdays: Vec<i8> = (1..=7).filter(|_| random.one_in(2)).collect();
+        let mut periods = random_periods(random);
+        periods.iter_mut().for_each(|period| period.label = format!("{n}{}", period.label));
+        let weekdays = if weekdays.is_empty() { (1..=7).collect() } else { weekdays };
+        OraclePlan { weekdays, from: near(random), to: near(random), periods }
+    };
+    (0..many).map(&mut plan).collect()
+}
+
 /// A start: anywhere in ten years, often near a change of the clocks or near local midnight.
 fn random_start(random: &mut Random, zone: &str) -> i64 {
     let anywhere = random.between(1_700_000_000_000, 2_000_000_000_000);
@@ -240,9 +268,9 @@ fn random_session(random: &mut Random) -> OracleInput {
         frames: (!random.one_in(6)).then_some(sent + i64::from(random.one_in(10))),
     });
     let created_ms = start_ms - random.between(-2_000, 60_000);
-    let periods = random_periods(random);
+    let (periods, plans) = (random_periods(random), random_plans(random, &zone, start_ms));
     let evidence_ms = created_ms + random.between(0, 60_000);
-    OracleInput { zone, periods, frames, record, evidence_ms, created_ms, rated_w: rated_w.into(), offset_ms }
+    OracleInput { zone, periods, plans, frames, record, evidence_ms, created_ms, rated_w: rated_w.into(), offset_ms }
 }
 
 #[derive(Debug, Default)]
@@ -251,6 +279,8 @@ struct Seen {
     most_segments: usize,
     without_energy: u64,
     folded: u64,
+    /// Charges with prices of two plans, or of one and the everyday periods.
+    over_plans: u64,
 }
 
 fn compare(seed: u64, sessions: u64) -> Seen {
@@ -262,6 +292,8 @@ fn compare(seed: u64, sessions: u64) -> Seen {
         seen.most_segments = seen.most_segments.max(bill.segments.len());
         seen.without_energy += u64::from(bill.wh == 0);
         let labels: BTreeSet<&str> = bill.segments.iter().map(|segment| segment.label.as_str()).collect();
+        let plans: BTreeSet<&str> = labels.iter().map(|label| label.split('p').next().unwrap()).collect();
+        seen.over_plans += u64::from(plans.len() > 1);
         let short = bill.end_ms - bill.start_ms < 20 * 3_600_000;
         seen.folded += u64::from(short && labels.len() < bill.segments.len());
         seen.flags.extend(bill.flags);
@@ -282,6 +314,7 @@ fn bills_equal_the_oracle_to_the_fen_in_random_sessions() {
     assert_eq!(flags.len(), 9, "some oddity never came up: {flags:?}");
     for seen in &parts {
         assert!(seen.most_segments >= 10 && seen.without_energy > 1_000 && seen.folded > 20, "{seen:?}");
+        assert!(seen.over_plans > 1_000, "{seen:?}");
     }
 }
 

@@ -12,13 +12,21 @@ use settlement::{
     pricing::{Bill, ChargeEnd, PriceInput, Reading, RecordTimes, price},
     receipt::{Receipt, ReceiptFacts, Verdict, hash, verify},
     settle::{self, Planned, StartFailure},
-    tariff::Tariff,
+    tariff::{DayPlan, Tariff, Weekdays},
 };
 use support::{RULES, Store, facts, new_order, risk_officer, tariff, ts};
 
-/// The prices of every test: two periods, the boundary at 09:00 in Shanghai.
+/// The prices of every test: two periods, the boundary at 09:00 UTC. They are those of a plan; every other day is free.
 fn prices() -> Tariff {
-    tariff("Asia/Shanghai", &[("00:00", "17:00", 8_123, 4_321), ("17:00", "24:00", 12_345, 4_000)])
+    let day = tariff("Asia/Shanghai", &[("00:00", "17:00", 8_123, 4_321), ("17:00", "24:00", 12_345, 4_000)]);
+    let plan = DayPlan {
+        name: "spring".to_owned(),
+        weekdays: Weekdays::default(),
+        from_date: None,
+        to_date: None,
+        periods: day.periods,
+    };
+    Tariff { plans: vec![plan], ..tariff("Asia/Shanghai", &[("00:00", "24:00", 0, 0)]) }
 }
 
 /// One order from its place to its receipt. Its charge runs from 08:30 to 09:30 UTC, over the boundary.

@@ -58,6 +58,10 @@ pub enum CaseKind {
     PileMark,
     /// How far a job has come through a list that grows.
     Progress,
+    /// A debt, and what is due while it is open.
+    Debt,
+    /// A bill that waits for a person, and until when.
+    Hold,
 }
 
 /// Which cases to list; newest first.

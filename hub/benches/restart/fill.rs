@@ -37,7 +37,7 @@ pub(crate) struct Size {
 const STATION: &str = "S1";
 /// Drivers that share the closed orders; each running charge has a driver of its own.
 const DRIVERS: u32 = 2_000;
-const RULES: MoneyRules =
+pub(crate) const RULES: MoneyRules =
     MoneyRules { freeze_default: Fen(5_000), freeze_min: Fen(1_000), hold_over: Fen(20_000), suspect: None };
 const CHARGE: Millis = Millis(1_800_000);
 
@@ -74,7 +74,7 @@ pub(crate) async fn fill(dir: &Path, size: Size, now: Timestamp) -> anyhow::Resu
     Ok(())
 }
 
-async fn registry(money: &dyn Money, size: Size, now: Timestamp) -> anyhow::Result<Tariff> {
+pub(crate) async fn registry(money: &dyn Money, size: Size, now: Timestamp) -> anyhow::Result<Tariff> {
     let station_id = StationId::parse(STATION)?;
     let station = Station {
         station_id: station_id.clone(),
@@ -115,7 +115,7 @@ async fn registry(money: &dyn Money, size: Size, now: Timestamp) -> anyhow::Resu
     Ok(tariff)
 }
 
-fn facts(tariff: &Tariff, n: u32, user: &str, pile: u32, at: Timestamp) -> anyhow::Result<NewOrder> {
+pub(crate) fn facts(tariff: &Tariff, n: u32, user: &str, pile: u32, at: Timestamp) -> anyhow::Result<NewOrder> {
     Ok(NewOrder {
         order_no: OrderNo::parse(&format!("{:018}", 260_101_000_000_000_000_u64 + u64::from(n)))?,
         user_id: UserId::parse(user)?,
@@ -171,20 +171,25 @@ async fn closed(
     Ok(())
 }
 
-async fn topped_up(money: &dyn Money, user: &UserId, at: Timestamp) -> anyhow::Result<AccountState> {
+pub(crate) async fn topped_up(money: &dyn Money, user: &UserId, at: Timestamp) -> anyhow::Result<AccountState> {
     let change = settle::top_up(&AccountState::new(user.clone()), &format!("Y-{user}"), Fen(1_000_000), at)?;
     commit(money, vec![ledger(&change)?]).await?;
     Ok(change.next)
 }
 
 /// An order up to CHARGING.
-async fn begin(money: &dyn Money, facts: NewOrder, account: &mut AccountState, at: Timestamp) -> anyhow::Result<Order> {
+pub(crate) async fn begin(
+    money: &dyn Money,
+    facts: NewOrder,
+    account: &mut AccountState,
+    at: Timestamp,
+) -> anyhow::Result<Order> {
     let placed = take(money, settle::place(&Order::new(facts), account, &RULES, at)?, account).await?;
     take(money, settle::evidence(&placed, account, at, Some(SocTenths(380)), at)?, account).await
 }
 
 /// Stores a plan, as a settlement actor does.
-async fn take(money: &dyn Money, plan: Plan, account: &mut AccountState) -> anyhow::Result<Order> {
+pub(crate) async fn take(money: &dyn Money, plan: Plan, account: &mut AccountState) -> anyhow::Result<Order> {
     let writes = plan.steps.iter().map(|step| match step {
         Step::NewOrder(order) => Ok(Write::NewOrder(order.clone())),
         Step::Order(order) => Ok(Write::Order(order.clone())),
@@ -196,7 +201,7 @@ async fn take(money: &dyn Money, plan: Plan, account: &mut AccountState) -> anyh
     Ok(plan.order)
 }
 
-fn ledger(change: &LedgerChange) -> anyhow::Result<Write> {
+pub(crate) fn ledger(change: &LedgerChange) -> anyhow::Result<Write> {
     Ok(Write::Ledger(Box::new(LedgerWrite {
         op: change.op.clone(),
         expect_version: change.expect_version,
@@ -206,7 +211,7 @@ fn ledger(change: &LedgerChange) -> anyhow::Result<Write> {
     })))
 }
 
-async fn commit(money: &dyn Money, writes: Vec<Write>) -> anyhow::Result<()> {
+pub(crate) async fn commit(money: &dyn Money, writes: Vec<Write>) -> anyhow::Result<()> {
     let outcome = money.commit(Commit { writes }).await;
     ensure!(outcome == CommitOutcome::Applied, "not stored: {outcome:?}");
     Ok(())

@@ -34,6 +34,7 @@ pub(super) fn faults(config: &Config) -> Vec<Fault> {
     times(config, &mut found);
     sums(config, &mut found);
     limits(config, &mut found);
+    channels(config, &mut found);
     words(config, &mut found);
     found.0
 }
@@ -57,6 +58,25 @@ impl Faults {
         if !off && value.parse::<SocketAddr>().is_err() {
             let or_off = if may_be_off { ", or \"\" for off" } else { "" };
             self.add(key, format!("\"{value}\""), format!("use address:port like \"127.0.0.1:8080\"{or_off}"));
+        }
+    }
+
+    fn required(&mut self, key: &'static str, value: &str, because: &str) {
+        if value.is_empty() {
+            self.add(key, "\"\"", format!("is required because {because} is set"));
+        }
+    }
+
+    /// Money is spoken of in the clear on this machine only.
+    fn channel_url(&mut self, key: &'static str, url: &str) {
+        let host = url.strip_prefix("http://").map(|rest| rest.split('/').next().unwrap_or_default());
+        let is_local = host.and_then(|host| host.parse::<SocketAddr>().ok()).is_some_and(|at| at.ip().is_loopback());
+        if !is_local && !url.starts_with("https://") {
+            self.add(
+                key,
+                format!("\"{url}\""),
+                "begin it with https:// (http:// only with a loopback address and a port)",
+            );
         }
     }
 }
@@ -116,6 +136,16 @@ fn times(config: &Config, found: &mut Faults) {
     found.range("occupancy.grace_s", config.occupancy.grace_s, 0, DAY_S);
     found.range("webhook.retry_s", config.webhook.retry_s, 1, 3_600);
     found.range("mqtt.tick_us", i64::try_from(config.mqtt.tick_us).unwrap_or(i64::MAX), 0, 10_000);
+    found.range("risk.hold_deadline_s", config.risk.hold_deadline_s, 1, 365 * DAY_S);
+    found.range("risk.pile_window_s", config.risk.pile_window_s, 60, 90 * DAY_S);
+    found.range("risk.pile_maintenance_after", config.risk.pile_maintenance_after, 0, 1_000);
+    found.range("debt.blacklist_after_days", config.debt.blacklist_after_days, 0, 3_650);
+    found.range("debt.blacklist_for_days", config.debt.blacklist_for_days, 0, 3_650);
+    let days = &config.debt.reminder_days;
+    let rising = days.windows(2).all(|pair| matches!(pair, [first, second] if first < second));
+    if !rising || days.len() > 20 || days.iter().any(|day| *day > 3_650) {
+        found.add("debt.reminder_days", format!("{days:?}"), "use at most 20 rising days, like [1, 3, 7, 30]");
+    }
     if config.pile.offline_after_s < config.pile.stale_after_s {
         let remedy = format!("use at least pile.stale_after_s = {}", config.pile.stale_after_s);
         found.add("pile.offline_after_s", config.pile.offline_after_s, remedy);
@@ -127,10 +157,55 @@ fn sums(config: &Config, found: &mut Faults) {
     found.range("money.freeze_min_fen", config.money.freeze_min_fen, 1, SUM_MAX);
     found.range("money.freeze_default_fen", config.money.freeze_default_fen, 1, SUM_MAX);
     found.range("money.hold_over_fen", config.money.hold_over_fen, 0, SUM_MAX);
+    found.range("reconciliation.intraday_s", config.reconciliation.intraday_s, 0, 86_400);
+    found.range("money.credit_limit_fen", config.money.credit_limit_fen, 0, SUM_MAX);
+    found.range("money.credit_paid_orders_min", config.money.credit_paid_orders_min, 0, 1_000);
+    found.range("risk.log_pass_over_fen", config.risk.log_pass_over_fen, 0, SUM_MAX);
+    found.range("adjustment.finance_max_fen", config.adjustment.finance_max_fen, 0, SUM_MAX);
+    found.range("compensation.auto_max_fen", config.compensation.auto_max_fen, 0, SUM_MAX);
     found.range("occupancy.fen_per_min", config.occupancy.fen_per_min, 0, 100_000);
     if config.money.freeze_default_fen < config.money.freeze_min_fen {
         let remedy = format!("use at least money.freeze_min_fen = {}", config.money.freeze_min_fen);
         found.add("money.freeze_default_fen", config.money.freeze_default_fen, remedy);
+    }
+}
+
+fn channels(config: &Config, found: &mut Faults) {
+    const SUM_MAX: i64 = 100_000_000;
+    let payment = &config.payment;
+    found.range("payment.confirm_over_fen", payment.confirm_over_fen, 0, SUM_MAX);
+    found.range("payment.expires_s", payment.expires_s, 10, 86_400);
+    found.range("payment.refund_retry_s", payment.refund_retry_s, 1, 3_600);
+    found.range("payment.refund_tries_max", payment.refund_tries_max, 1, 100);
+    let (wechat, alipay) = (&payment.wechat, &payment.alipay);
+    if (wechat.is_on() || alipay.is_on()) && config.http.public_url.is_empty() {
+        found.add("http.public_url", "\"\"", "name the address at which payment channels reach the hub");
+    }
+    if wechat.is_on() {
+        for (key, value) in [
+            ("payment.wechat.app_id", &wechat.app_id),
+            ("payment.wechat.serial", &wechat.serial),
+            ("payment.wechat.private_key_file", &wechat.private_key_file),
+            ("payment.wechat.api_key_file", &wechat.api_key_file),
+        ] {
+            found.required(key, value, "payment.wechat.mch_id");
+        }
+        if wechat.platform_keys.is_empty() {
+            found.add("payment.wechat.platform_keys", "[]", "pin at least one SERIAL=PATH");
+        }
+        found.channel_url("payment.wechat.base_url", &wechat.base_url);
+    }
+    if alipay.is_on() {
+        for (key, value) in [
+            ("payment.alipay.seller_id", &alipay.seller_id),
+            ("payment.alipay.private_key_file", &alipay.private_key_file),
+        ] {
+            found.required(key, value, "payment.alipay.app_id");
+        }
+        if alipay.alipay_keys.is_empty() {
+            found.add("payment.alipay.alipay_keys", "[]", "pin at least one path");
+        }
+        found.channel_url("payment.alipay.base_url", &alipay.base_url);
     }
 }
 
@@ -167,6 +242,10 @@ fn limits(config: &Config, found: &mut Faults) {
 }
 
 fn words(config: &Config, found: &mut Faults) {
+    let at = &config.reconciliation.at;
+    if !settlement::tariff::parse_minute(at).is_ok_and(|minute| minute < 1440) {
+        found.add("reconciliation.at", format!("\"{at}\""), "use a time of day from \"00:00\" to \"23:59\"");
+    }
     if !matches!(config.store.engine.as_str(), "sqlite" | "cql") {
         found.add("store.engine", format!("\"{}\"", config.store.engine), "use \"sqlite\" or \"cql\"");
     }
@@ -210,10 +289,41 @@ mod tests {
         assert_eq!(keys(|c| c.mqtt.listen = "[::1]:1883".to_owned()), [""; 0]);
         let allowed = |c: &mut Config| (c.mqtt.listen, c.mqtt.allow_plain) = ("0.0.0.0:1883".to_owned(), true);
         assert_eq!(keys(allowed), [""; 0]);
+        for bad in ["24:00", "1", "", "01:60"] {
+            assert_eq!(keys(|c| c.reconciliation.at = bad.to_owned()), ["reconciliation.at"]);
+        }
         assert_eq!(keys(|c| c.pile.offline_after_s = 10), ["pile.offline_after_s"]);
         assert_eq!(keys(|c| c.store.engine = "mysql".to_owned()), ["store.engine"]);
         assert_eq!(keys(|c| c.log.filter = "loud".to_owned()), [""; 0], "a target name is a filter");
         assert_eq!(keys(|c| c.log.filter = "hub=loud".to_owned()), ["log.filter"]);
+    }
+
+    #[test]
+    fn a_channel_that_is_on_needs_its_keys_and_an_address_to_be_called_at() {
+        let on = |c: &mut Config| {
+            c.http.public_url = "https://pile.example".to_owned();
+            c.payment.alipay.app_id = "2021".to_owned();
+            c.payment.alipay.seller_id = "2088".to_owned();
+            c.payment.alipay.private_key_file = "app.key".to_owned();
+            c.payment.alipay.alipay_keys = vec!["alipay.pem".to_owned()];
+        };
+        assert_eq!(keys(on), [""; 0]);
+        let but = |change: fn(&mut Config)| {
+            keys(|c| {
+                on(c);
+                change(c);
+            })
+        };
+        assert_eq!(but(|c| c.http.public_url.clear()), ["http.public_url"]);
+        assert_eq!(but(|c| c.payment.alipay.alipay_keys.clear()), ["payment.alipay.alipay_keys"]);
+        for (url, faults) in [("http://127.0.0.1:8090", 0), ("http://pay.example", 1), ("http://127.0.0.1.x:80", 1)] {
+            let found = keys(|c| {
+                on(c);
+                c.payment.alipay.base_url = url.to_owned();
+            });
+            assert_eq!(found, vec!["payment.alipay.base_url"; faults], "{url}");
+        }
+        assert_eq!(keys(|c| c.payment.wechat.mch_id = "190".to_owned()).len(), 6);
     }
 
     #[test]

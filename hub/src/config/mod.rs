@@ -6,11 +6,14 @@
 mod check;
 mod keys;
 mod load;
+mod payment;
+mod risk;
 mod show;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use load::load;
+pub(crate) use payment::{Alipay, Payment, Wechat};
 pub(crate) use show::masked_toml;
 
 /// Every setting. `Default` is the built-in configuration, which `config/hub.toml` repeats with explanations.
@@ -23,12 +26,17 @@ pub(crate) struct Config {
     pub(crate) order: Order,
     pub(crate) money: Money,
     pub(crate) payment: Payment,
+    pub(crate) reconciliation: Reconciliation,
     pub(crate) live: Live,
     pub(crate) limits: Limits,
     pub(crate) store: Store,
     pub(crate) reservation: Reservation,
     pub(crate) occupancy: Occupancy,
     pub(crate) webhook: Webhook,
+    pub(crate) risk: risk::Risk,
+    pub(crate) adjustment: risk::Adjustment,
+    pub(crate) compensation: risk::Compensation,
+    pub(crate) debt: risk::Debt,
     pub(crate) log: Log,
 }
 
@@ -104,13 +112,21 @@ pub(crate) struct Money {
     pub(crate) freeze_min_fen: i64,
     /// A total over this waits for a person, in fen.
     pub(crate) hold_over_fen: i64,
+    /// The most that an order may be charged before it is paid, in fen; `0`: no credit.
+    pub(crate) credit_limit_fen: i64,
+    /// Orders that a driver must have paid in full before there is credit.
+    pub(crate) credit_paid_orders_min: u32,
+    /// Whether a credited top-up pays open debts, the oldest first.
+    pub(crate) repay_on_topup: bool,
 }
 
-/// Payment channels.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Payment {
-    /// Key of the sandbox channel's signatures; `""`: random, kept in the data directory.
-    pub(crate) sandbox_key: String,
+/// When days are reconciled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reconciliation {
+    /// `HH:MM` in the time zone of the first station by id: when the day before is looked at.
+    pub(crate) at: String,
+    /// Seconds between two looks at the present day; `0`: none.
+    pub(crate) intraday_s: u32,
 }
 
 /// The live push to phones.
@@ -246,7 +262,20 @@ impl Default for Order {
 
 impl Default for Money {
     fn default() -> Self {
-        Self { freeze_default_fen: 5_000, freeze_min_fen: 1_000, hold_over_fen: 20_000 }
+        Self {
+            freeze_default_fen: 5_000,
+            freeze_min_fen: 1_000,
+            hold_over_fen: 20_000,
+            credit_limit_fen: 0,
+            credit_paid_orders_min: 3,
+            repay_on_topup: false,
+        }
+    }
+}
+
+impl Default for Reconciliation {
+    fn default() -> Self {
+        Self { at: "01:00".to_owned(), intraday_s: 300 }
     }
 }
 

@@ -33,7 +33,14 @@ pub(crate) const STAFF: Roles = SERVICE | OPS | FINANCE | RISK | ADMIN | AUDITOR
 /// Everybody with a token.
 pub(crate) const ANYONE: Roles = DRIVER | STAFF;
 pub(crate) const OPS_FINANCE: Roles = OPS | FINANCE;
+pub(crate) const FINANCE_SERVICE: Roles = FINANCE | SERVICE;
+pub(crate) const FINANCE_ADMIN: Roles = FINANCE | ADMIN;
+pub(crate) const DRIVER_FINANCE: Roles = DRIVER | FINANCE;
+pub(crate) const DRIVER_FINANCE_SERVICE: Roles = DRIVER | FINANCE | SERVICE;
+pub(crate) const FINANCE_AUDITOR: Roles = FINANCE | AUDITOR;
 pub(crate) const DRIVER_OPS_SERVICE: Roles = DRIVER | OPS | SERVICE;
+pub(crate) const RISK_AUDITOR: Roles = RISK | AUDITOR;
+pub(crate) const RISK_SERVICE: Roles = RISK | SERVICE;
 
 /// What a caller may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]

@@ -27,8 +27,8 @@ use super::{
 };
 use crate::limits::{CALLS_RUNNING_MAX, IDEMPOTENCY_KEY_LEN_MAX};
 
-/// The path whose body may be as large as an import.
-const IMPORT_PATH: &str = "/piles/import";
+/// How the paths end whose bodies may be as large as an import.
+const IMPORT_PATHS: [&str; 2] = ["/piles/import", "/bills"];
 
 /// A call with an effect, its body read.
 #[derive(Debug)]
@@ -47,7 +47,8 @@ impl FromRequest<App> for Call {
         let key = key_of(request.headers())?;
         let path = format!("{} {}", request.method(), request.uri().path());
         let limits = &app.config.limits;
-        let max = if path.ends_with(IMPORT_PATH) { limits.http_import_bytes_max } else { limits.http_body_bytes_max };
+        let is_import = IMPORT_PATHS.iter().any(|end| path.ends_with(end));
+        let max = if is_import { limits.http_import_bytes_max } else { limits.http_body_bytes_max };
         let body = read_body(request, usize::try_from(max).unwrap_or(usize::MAX)).await?;
         Ok(Self { key, path, fingerprint: Sha256::digest(&body).into(), body })
     }

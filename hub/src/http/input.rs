@@ -101,6 +101,14 @@ impl Params {
         self.text(field).map(|text| id(field, text)).transpose()
     }
 
+    /// One of a few words, in any case.
+    pub(crate) fn one_of(&self, field: &str, known: &[&str]) -> Result<Option<String>, Problem> {
+        let Some(text) = self.text(field) else { return Ok(None) };
+        let found = known.iter().find(|word| word.eq_ignore_ascii_case(text));
+        let bad = || Problem::invalid(field, text, format!("must be one of {}", known.join(", ")));
+        found.map(|word| Some((*word).to_owned())).ok_or_else(bad)
+    }
+
     pub(crate) fn int(&self, field: &str, least: i64, most: i64) -> Result<Option<i64>, Problem> {
         let Some(text) = self.text(field) else { return Ok(None) };
         let bad = || Problem::invalid(field, text, format!("must be a whole number from {least} to {most}"));

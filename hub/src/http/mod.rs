@@ -4,6 +4,7 @@
 //! or money, and knows neither MQTT nor SQL.
 
 mod accept;
+mod adjustments;
 mod alarms;
 mod answer;
 mod audit;
@@ -15,29 +16,36 @@ mod holds;
 mod idempotency;
 mod input;
 pub(crate) mod integrations;
+mod joint;
 mod ledger;
 mod limiter;
 pub(crate) mod listener;
 mod openapi;
 mod orders;
+mod pay_modes;
 mod payments;
 mod piles;
 pub(crate) mod problem;
 mod public_url;
 mod quarantine;
 mod receipts;
+mod reconciliations;
+mod refunds;
 pub(crate) mod rights;
+mod risk;
 mod sift;
 mod state;
 mod statements;
 mod stations;
 mod stats;
 mod supervision;
+mod suspense;
 mod table;
 mod tariffs;
 mod tickets;
 mod users;
 mod wallet;
+mod write_offs;
 
 use axum::{
     Router,
@@ -109,6 +117,9 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(tariffs::create, tariffs::list))
         .routes(routes!(tariffs::get))
         .routes(routes!(tariffs::publish))
+        .routes(routes!(tariffs::carry::roll_back))
+        .routes(routes!(tariffs::carry::roll_out))
+        .routes(routes!(tariffs::dry_run::dry_run))
         .routes(routes!(orders::create, orders::list))
         .routes(routes!(orders::get))
         .routes(routes!(orders::stop))
@@ -123,14 +134,44 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(statements::statement))
         .routes(routes!(wallet::topup))
         .routes(routes!(payments::callback))
+        .routes(routes!(payments::channel_callback))
         .routes(routes!(payments::pay))
+        .routes(routes!(payments::list))
+        .routes(routes!(payments::get))
+        .routes(routes!(refunds::create))
+        .routes(routes!(refunds::list))
+        .routes(routes!(refunds::get))
+        .routes(routes!(refunds::resolve))
+        .routes(routes!(suspense::list))
+        .routes(routes!(suspense::resolve))
+        .routes(routes!(suspense::approve))
+        .routes(routes!(debts::list))
         .routes(routes!(debts::repay))
         .routes(routes!(ledger::entries))
         .routes(routes!(ledger::export))
+        .routes(routes!(write_offs::create))
+        .routes(routes!(write_offs::list))
+        .routes(routes!(write_offs::get))
+        .routes(routes!(write_offs::approve))
+        .routes(routes!(write_offs::reject))
+        .routes(routes!(adjustments::create, adjustments::list))
+        .routes(routes!(adjustments::get))
+        .routes(routes!(adjustments::approve))
+        .routes(routes!(adjustments::reject))
+        .routes(routes!(risk::decisions))
         .routes(routes!(holds::list))
         .routes(routes!(holds::approve))
         .routes(routes!(holds::reject))
-        .routes(routes!(users::blacklist))
+        .routes(routes!(reconciliations::run, reconciliations::list))
+        .routes(routes!(reconciliations::get))
+        .routes(routes!(reconciliations::import, reconciliations::bills))
+        .routes(routes!(reconciliations::export))
+        .routes(routes!(reconciliations::resolve))
+        .routes(routes!(reconciliations::close))
+        .routes(routes!(reconciliations::approve))
+        .routes(routes!(reconciliations::report_csv))
+        .routes(routes!(reconciliations::report_html))
+        .routes(routes!(users::blacklist, users::blacklisted))
         .routes(routes!(alarms::list))
         .routes(routes!(alarms::ack))
         .routes(routes!(quarantine::list))

@@ -37,7 +37,9 @@ use super::{
         (name = "piles", description = "Chargers, where they are and what they do"),
         (name = "registry", description = "Registering stations and piles"),
         (name = "tariffs", description = "Prices"),
-        (name = "risk", description = "Held bills and blocked users"),
+        (name = "adjustments", description = "After-sales refunds by two persons or by rule"),
+        (name = "debts", description = "What is owed, and debts given up by two persons"),
+        (name = "risk", description = "Held bills, decisions of the rules and blocked users"),
         (name = "operation", description = "Looking after the hub"),
     )
 )]

@@ -7,7 +7,10 @@ use axum::{
 };
 use domain::{ConnectorId, Fen, OrderNo, PileCode, SocTenths, Timestamp, UserId, WattHours};
 use serde::{Deserialize, Serialize};
-use settlement::order::{HistoryRow, Order, OrderLimit, OrderStatus, Outcome, PayMode};
+use settlement::{
+    order::{HistoryRow, Order, OrderLimit, OrderStatus, Outcome, PayMode},
+    risk::{Gate, Signal, SignalKind},
+};
 use store::money::OrderFilter;
 use utoipa::ToSchema;
 
@@ -16,8 +19,10 @@ use super::{
     auth::{By, Role, Roles},
     idempotency::{Call, once},
     input::{Params, body, id, scaled, within},
+    pay_modes::limit_for,
     problem::{Code, Problem},
     rights::{ORDERS_CREATE, ORDERS_GET, ORDERS_HISTORY, ORDERS_LIST, ORDERS_STOP},
+    risk::may,
     state::App,
 };
 use crate::view::{OrderView, order_view};
@@ -29,6 +34,10 @@ pub(crate) struct NewOrder {
     pile_code: String,
     connector_id: u8,
     limit: Option<NewLimit>,
+    /// `FREEZE` (the default), `PREPAID` (needs limit.amountFen) or `POSTPAID` (on credit, where there is any).
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pay_mode: PayMode,
 }
 
 /// How much at most; what is left out has no limit.
@@ -91,15 +100,24 @@ pub(crate) async fn create(State(app): State<App>, by: By<ORDERS_CREATE>, call: 
         let new: NewOrder = body(&bytes)?;
         let pile_code: PileCode = id("pileCode", &new.pile_code)?;
         let limit = new.limit.map_or_else(|| Ok(OrderLimit::default()), |limit| limit_of(&limit))?;
+        may(&task, Gate::Start, &by.sub, None).await?;
+        let _turn = match new.pay_mode {
+            PayMode::Postpaid => task.desk.turn(&by.sub).await,
+            PayMode::Freeze | PayMode::Prepaid => None,
+        };
+        let limit = limit_for(&task, &by.sub, new.pay_mode, limit).await?;
         let ask = StartOrder {
             user_id: by.sub,
             pile_code,
             connector_id: ConnectorId(new.connector_id),
             limit,
-            pay_mode: PayMode::Freeze,
+            pay_mode: new.pay_mode,
             once: key.map(|key| key.with(placed)),
         };
-        Ok(placed(&task.actors.start_order(ask).await?))
+        let order = task.actors.start_order(ask).await?;
+        let start = Signal { name: order.order_no.to_string(), at: order.created_at, kind: SignalKind::Start };
+        task.desk.risk.note_user(&order.user_id, start);
+        Ok(placed(&order))
     })
     .await
 }

@@ -1,49 +1,129 @@
-//! The payment channel's side: its signed callback, and the sandbox that stands in for a channel. A payment is credited
-//! once, however often the channel says so.
+//! Payments over HTTP: the channels' signed callbacks, the sandbox that stands in for a channel, and looking at payments.
+//! What a callback means is decided in [`crate::pay`].
+
+use std::time::Duration;
 
 use axum::{
+    Json,
     body::Bytes,
     extract::{Path, Request, State},
-    http::HeaderMap,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
 };
-use domain::Fen;
-use hmac::{Hmac, KeyInit, Mac};
-use serde::{Deserialize, Serialize};
+use domain::{Fen, Timestamp, UserId};
+use serde::Serialize;
 use serde_json::json;
-use sha2::Sha256;
-use store::money::{Payment, PaymentState, Write};
+use store::money::{Payment, PaymentState};
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use super::{
-    answer::Answer,
+    answer::{Answer, Listed},
+    auth::By,
     idempotency::read_body,
-    input::body,
+    input::{Params, body},
     problem::{Code, Problem},
+    rights::{PAYMENTS_GET, PAYMENTS_LIST},
     state::App,
 };
 use crate::{
-    ids::{hex, unhex},
-    limits::CALLBACK_SKEW_S,
+    limits::CALLBACK_WITHIN_MS,
+    pay::{Callback, CallbackError, Reason, SANDBOX, Taken},
 };
 
-/// The only channel of this build.
-pub(crate) const CHANNEL: &str = "sandbox";
+/// A day, in milliseconds: how far back the list of paid payments goes when nobody says.
+const DAY_MS: i64 = 86_400_000;
 
-/// What the channel says of a payment.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+/// A payment through a channel.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Callback {
+pub(crate) struct PaymentView {
     payment_no: String,
+    #[schema(value_type = String)]
+    user_id: UserId,
+    #[schema(value_type = i64)]
+    amount_fen: Fen,
+    channel: String,
+    /// `PENDING`, `SUCCESS`, `FAILED` or `CLOSED`.
+    #[schema(value_type = String)]
+    state: PaymentState,
     /// The channel's name for it.
-    transaction_id: String,
-    amount_fen: i64,
-    /// `SUCCESS` or `FAILED`.
-    status: String,
+    transaction_id: Option<String>,
+    /// What of it went back, or is on its way.
+    #[schema(value_type = i64)]
+    refunded_fen: Fen,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    paid_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+    /// When the channel is asked next, and how often it was.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_query_at: Option<Timestamp>,
+    queries: u32,
 }
 
-/// Path of a payment's page in the sandbox.
-pub(crate) fn pay_path(payment_no: &str) -> String {
-    format!("/api/v1/sandbox/pay/{payment_no}")
+/// Payments: of a driver (`user`, newest first), else those paid from `from` to `to`, by that time; the last day when
+/// nobody says (finance, service).
+#[utoipa::path(get, path = "/payments", tag = "finance",
+    params(("user" = Option<String>, Query), ("from" = Option<String>, Query), ("to" = Option<String>, Query),
+        ("cursor" = Option<String>, Query), ("limit" = Option<u32>, Query)),
+    responses((status = 200, body = Listed<PaymentView>)))]
+pub(crate) async fn list(
+    State(app): State<App>,
+    _by: By<PAYMENTS_LIST>,
+    params: Params,
+) -> Result<Json<Listed<PaymentView>>, Problem> {
+    let (cursor, max) = (params.cursor(), params.limit()?);
+    let page = match params.id::<UserId>("user")? {
+        Some(user) => app.money.payments_of(&user, cursor, max).await?,
+        None => {
+            // A payment of this very moment is among them.
+            let to = params.time("to")?.unwrap_or_else(|| app.now().plus(domain::Millis(1)));
+            let from = params.time("from")?.unwrap_or_else(|| to.plus(domain::Millis(-DAY_MS)));
+            app.money.payments_paid(from, to, cursor, max).await?
+        }
+    };
+    Ok(Json(Listed::page(page, view)))
+}
+
+/// One payment (its driver, finance, service).
+#[utoipa::path(get, path = "/payments/{paymentNo}", tag = "finance", params(("paymentNo" = String, Path)),
+    responses((status = 200, body = PaymentView)))]
+pub(crate) async fn get(
+    State(app): State<App>,
+    by: By<PAYMENTS_GET>,
+    Path(no): Path<String>,
+) -> Result<Json<PaymentView>, Problem> {
+    Ok(Json(view(visible(&app, &by, &no).await?)))
+}
+
+/// A payment that the caller may see.
+pub(super) async fn visible<const ROLES: super::auth::Roles>(
+    app: &App,
+    by: &By<ROLES>,
+    no: &str,
+) -> Result<Payment, Problem> {
+    let payment = app.money.payment(no).await?;
+    payment.filter(|payment| by.is_staff() || payment.user_id == by.sub).ok_or_else(|| unknown(no))
+}
+
+fn view(payment: Payment) -> PaymentView {
+    PaymentView {
+        payment_no: payment.payment_no,
+        user_id: payment.user_id,
+        amount_fen: payment.amount_fen,
+        channel: payment.channel,
+        state: payment.state,
+        transaction_id: payment.transaction_id,
+        refunded_fen: payment.refunded_fen,
+        created_at: payment.created_at,
+        paid_at: payment.paid_at,
+        expires_at: payment.expires_at,
+        next_query_at: payment.due,
+        queries: payment.queries,
+    }
 }
 
 /// Pays in the sandbox: the sandbox signs a callback and the hub takes it like any other.
@@ -59,30 +139,31 @@ pub(crate) async fn pay(State(app): State<App>, Path(payment_no): Path<String>) 
     };
     let raw = serde_json::to_vec(&said).unwrap_or_default();
     let timestamp = app.wall.now().as_millis().div_euclid(1000).to_string();
-    let signature = hex(&signed(&app, &timestamp, &raw)?.finalize().into_bytes());
+    let signature = app.pay.sandbox.sign(&timestamp, &raw).map_err(refused)?;
     take(&app, &timestamp, &signature, raw.into()).await
 }
 
-/// What a channel reports, signed: hex HMAC-SHA256 over `X-Timestamp`, a full stop and the raw body.
+/// What the sandbox reports, signed: hex HMAC-SHA256 over `X-Timestamp`, a full stop and the raw body.
 #[utoipa::path(post, path = "/payments/callback", tag = "wallet", security(()), request_body = Callback,
     params(("X-Timestamp" = String, Header), ("X-Signature" = String, Header)),
     responses((status = 200, body = Object, example = json!({"paymentNo": "Y…", "status": "SUCCESS"}))))]
 pub(crate) async fn callback(State(app): State<App>, request: Request) -> Result<Answer, Problem> {
-    let timestamp = header(request.headers(), "x-timestamp")?;
-    let signature = header(request.headers(), "x-signature")?;
-    let max = usize::try_from(app.config.limits.http_body_bytes_max).unwrap_or(usize::MAX);
-    let raw = read_body(request, max).await?;
+    let header = |name: &str| {
+        let value = request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        value.ok_or_else(|| Problem::new(Code::Unauthenticated, format!("the header {name} is missing")))
+    };
+    let (timestamp, signature) = (header("x-timestamp")?, header("x-signature")?);
+    let raw = read_body(request, body_len_max(&app)).await?;
     take(&app, &timestamp, &signature, raw).await
 }
 
-fn header(headers: &HeaderMap, name: &str) -> Result<String, Problem> {
-    let value = headers.get(name).and_then(|value| value.to_str().ok());
-    value.map(str::to_owned).ok_or_else(|| Problem::new(Code::Unauthenticated, format!("the header {name} is missing")))
+fn body_len_max(app: &App) -> usize {
+    usize::try_from(app.config.limits.http_body_bytes_max).unwrap_or(usize::MAX)
 }
 
 /// Runs in a task of its own, so that a channel that hangs up does not cut it in half.
 async fn take(app: &App, timestamp: &str, signature: &str, raw: Bytes) -> Result<Answer, Problem> {
-    verify(app, timestamp, signature, &raw)?;
+    app.pay.sandbox.verify(timestamp, signature, &raw, app.wall.now()).map_err(refused)?;
     let task = app.clone();
     let done = tokio::spawn(async move { apply(&task, body(&raw)?).await });
     done.await.unwrap_or_else(|error| {
@@ -91,77 +172,67 @@ async fn take(app: &App, timestamp: &str, signature: &str, raw: Bytes) -> Result
     })
 }
 
-fn verify(app: &App, timestamp: &str, signature: &str, raw: &[u8]) -> Result<(), Problem> {
-    let bad = |why: &str| Problem::new(Code::Unauthenticated, why);
-    let claimed = unhex(signature).ok_or_else(|| bad("X-Signature is no hexadecimal text"))?;
-    signed(app, timestamp, raw)?.verify_slice(&claimed).map_err(|_| bad("X-Signature does not match"))?;
-    let at = seconds(timestamp).ok_or_else(|| bad("X-Timestamp is no time"))?;
-    let off = app.wall.now().as_millis().div_euclid(1000).abs_diff(at);
-    if off > CALLBACK_SKEW_S.unsigned_abs() {
-        return Err(bad(&format!("X-Timestamp is {off} s off; at most {CALLBACK_SKEW_S} s are allowed")));
-    }
-    Ok(())
-}
-
-fn signed(app: &App, timestamp: &str, raw: &[u8]) -> Result<Hmac<Sha256>, Problem> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(&app.keys.sandbox).map_err(|error| {
-        tracing::error!(%error, "payment.sandbox_key cannot be used");
-        Problem::new(Code::Internal, "")
-    })?;
-    mac.update(timestamp.as_bytes());
-    mac.update(b".");
-    mac.update(raw);
-    Ok(mac)
-}
-
-/// Seconds or milliseconds since 1970, or RFC 3339, as seconds.
-fn seconds(timestamp: &str) -> Option<i64> {
-    const LEAST_MILLIS: i64 = 100_000_000_000;
-    match timestamp.parse::<i64>() {
-        Ok(number) if number.abs() < LEAST_MILLIS => Some(number),
-        Ok(number) => Some(number.div_euclid(1000)),
-        Err(_) => domain::Timestamp::parse_rfc3339(timestamp).ok().map(|at| at.as_millis().div_euclid(1000)),
-    }
-}
-
-async fn apply(app: &App, said: Callback) -> Result<Answer, Problem> {
-    let payment = app.money.payment(&said.payment_no).await?.ok_or_else(|| unknown(&said.payment_no))?;
-    if payment.amount_fen != Fen(said.amount_fen) {
+async fn apply(app: &App, callback: Callback) -> Result<Answer, Problem> {
+    let no = &callback.payment_no;
+    let payment = app.money.payment(no).await?.ok_or_else(|| unknown(no))?;
+    if payment.amount_fen != Fen(callback.amount_fen) {
         let rule = format!("must be the {} of the payment", payment.amount_fen);
-        return Err(Problem::invalid("amountFen", said.amount_fen, rule));
+        return Err(Problem::invalid("amountFen", callback.amount_fen, rule));
     }
-    let answer = |state: PaymentState, credited: bool| {
-        Answer::ok(&json!({ "paymentNo": said.payment_no, "status": state, "credited": credited }))
+    let bad_status = || Problem::invalid("status", &callback.status, "must be SUCCESS or FAILED");
+    let said = callback.said().ok_or_else(bad_status)?;
+    let taken = app.pay.take_said(SANDBOX, no, &said).await.map_err(refused)?;
+    let state = app.money.payment(no).await?.map_or(payment.state, |payment| payment.state);
+    Ok(Answer::ok(&json!({ "paymentNo": no, "status": state, "credited": taken == Taken::Credited })))
+}
+
+fn refused(error: CallbackError) -> Problem {
+    let code = match error.reason {
+        Reason::Unsigned | Reason::UnknownKey | Reason::BadSignature | Reason::Stale | Reason::Replayed => {
+            Code::Unauthenticated
+        }
+        Reason::Away => Code::StoreUnavailable,
+        Reason::Unknown => Code::PaymentNotFound,
+        Reason::Sealed
+        | Reason::Malformed
+        | Reason::WrongMerchant
+        | Reason::WrongApp
+        | Reason::WrongCurrency
+        | Reason::WrongAmount
+        | Reason::Unconfirmed => Code::Validation,
     };
-    match (said.status.to_ascii_uppercase().as_str(), payment.state) {
-        ("SUCCESS", _) => {
-            let credited = app.actors.credit(payment, said.transaction_id.clone()).await?;
-            Ok(answer(PaymentState::Success, credited))
-        }
-        ("FAILED", PaymentState::Pending) => {
-            let failed =
-                Payment { state: PaymentState::Failed, transaction_id: Some(said.transaction_id.clone()), ..payment };
-            app.commit(vec![Write::Payment(Box::new(failed), Some(PaymentState::Pending))]).await?;
-            Ok(answer(PaymentState::Failed, false))
-        }
-        ("FAILED", state) => Ok(answer(state, false)),
-        _ => Err(Problem::invalid("status", &said.status, "must be SUCCESS or FAILED")),
-    }
+    Problem::new(code, error.detail)
 }
 
-fn unknown(payment_no: &str) -> Problem {
+/// What a channel reports in its own form (`wechat`, `alipay`), signed with a pinned key; answered in its own form too.
+#[utoipa::path(post, path = "/payments/callback/{channel}", tag = "wallet", security(()),
+    params(("channel" = String, Path)), request_body(content = String, content_type = "application/octet-stream"),
+    responses((status = 200, body = String)))]
+pub(crate) async fn channel_callback(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let unknown = || Problem::new(Code::NotFound, format!("there is no channel {name}; there are {}", app.pay.names()));
+    let channel = app.pay.channel(&name).cloned().ok_or_else(unknown)?;
+    let headers: HeaderMap = request.headers().clone();
+    let raw = read_body(request, body_len_max(&app)).await?;
+    let (task, with) = (app.clone(), channel.clone());
+    let taking = tokio::spawn(async move { task.pay.take_callback(&with, &headers, &raw).await });
+    let told = match timeout(Duration::from_millis(CALLBACK_WITHIN_MS), taking).await {
+        Ok(Ok(Ok(_))) => Ok(()),
+        Ok(Ok(Err(error))) => Err((error.reason.status(), error.detail)),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "taking a payment callback panicked");
+            Err((StatusCode::INTERNAL_SERVER_ERROR, "try again".to_owned()))
+        }
+        // It goes on; the channel's repetition finds what it came to.
+        Err(_) => Err((StatusCode::SERVICE_UNAVAILABLE, "try again".to_owned())),
+    };
+    let said = channel.acknowledge(told.as_ref().map(|()| ()).map_err(|(status, why)| (*status, why.as_str())));
+    Ok((said.status, [(header::CONTENT_TYPE, said.content_type)], said.body).into_response())
+}
+
+pub(super) fn unknown(payment_no: &str) -> Problem {
     Problem::new(Code::PaymentNotFound, format!("there is no payment {payment_no}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_time_of_a_callback_is_read_in_every_usual_form() {
-        for text in ["1763690000", "1763690000123", "2025-11-21T01:53:20Z"] {
-            assert_eq!(seconds(text), Some(1_763_690_000), "{text}");
-        }
-        assert_eq!(seconds("now"), None);
-    }
 }

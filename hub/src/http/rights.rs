@@ -4,7 +4,10 @@
 //! `docs/roles.md` is the table as a matrix. Tests compare all of them, and try every call with every role. Where two
 //! persons are needed the handler compares `sub`; the rule is told here.
 
-use super::auth::{ADMIN, ANYONE, AUDITOR, DRIVER, DRIVER_OPS_SERVICE, FINANCE, OPS, OPS_FINANCE, RISK, Roles, STAFF};
+use super::auth::{
+    ADMIN, ANYONE, AUDITOR, DRIVER, DRIVER_FINANCE, DRIVER_FINANCE_SERVICE, DRIVER_OPS_SERVICE, FINANCE, FINANCE_ADMIN,
+    FINANCE_AUDITOR, FINANCE_SERVICE, OPS, OPS_FINANCE, RISK, RISK_AUDITOR, RISK_SERVICE, Roles, STAFF,
+};
 
 /// Nobody's role: the call shows by itself who it comes from.
 const SIGNED: Roles = 0;
@@ -62,6 +65,9 @@ rights! {
     TARIFFS_LIST GET "/tariffs" STAFF;
     TARIFFS_GET GET "/tariffs/{id}" STAFF;
     TARIFFS_PUBLISH POST "/tariffs/{id}/publish" OPS_FINANCE two "publisher ≠ author";
+    TARIFFS_ROLLBACK POST "/tariffs/{id}/rollback" OPS_FINANCE;
+    TARIFFS_ROLLOUT POST "/tariffs/{id}/rollout" OPS_FINANCE two "caller ≠ author";
+    TARIFFS_DRY_RUN POST "/tariffs/{id}/dry-run" OPS_FINANCE;
     ORDERS_CREATE POST "/orders" DRIVER;
     ORDERS_LIST GET "/orders" ANYONE only "drivers: their own";
     ORDERS_GET GET "/orders/{no}" ANYONE only "drivers: their own";
@@ -77,14 +83,48 @@ rights! {
     WALLET_STATEMENT GET "/wallet/statements/{month}" DRIVER only "their own";
     WALLET_TOPUP POST "/wallet/topups" DRIVER;
     PAYMENTS_CALLBACK POST "/payments/callback" SIGNED only "signed by the channel";
+    PAYMENTS_CHANNEL_CALLBACK POST "/payments/callback/{channel}" SIGNED only "signed by the channel";
+    PAYMENTS_LIST GET "/payments" FINANCE_SERVICE;
+    PAYMENTS_GET GET "/payments/{paymentNo}" DRIVER_FINANCE_SERVICE only "drivers: their own";
+    REFUNDS_CREATE POST "/payments/{paymentNo}/refunds" DRIVER_FINANCE only "drivers: their own";
+    REFUNDS_LIST GET "/refunds" FINANCE_SERVICE;
+    REFUNDS_GET GET "/refunds/{refundNo}" DRIVER_FINANCE_SERVICE only "drivers: their own";
+    REFUNDS_RESOLVE POST "/refunds/{refundNo}/resolve" FINANCE two "caller ≠ requester";
+    SUSPENSE_LIST GET "/suspense" FINANCE;
+    SUSPENSE_RESOLVE POST "/suspense/{suspenseId}/resolve" FINANCE;
+    SUSPENSE_APPROVE POST "/suspense/{suspenseId}/approve" FINANCE_ADMIN two "approver ≠ requester";
     SANDBOX_PAY POST "/sandbox/pay/{paymentNo}" SIGNED only "whoever has the payment's link";
     DEBTS_REPAY POST "/debts/{orderNo}/repay" DRIVER only "their own";
-    LEDGER_ENTRIES GET "/ledger/entries" FINANCE | AUDITOR;
-    LEDGER_EXPORT GET "/ledger/entries.csv" FINANCE | AUDITOR;
+    DEBTS_LIST GET "/debts" DRIVER_FINANCE_SERVICE only "drivers: their own";
+    WRITE_OFFS_CREATE POST "/debts/{orderNo}/write-off" FINANCE;
+    WRITE_OFFS_APPROVE POST "/write-offs/{id}/approve" FINANCE_ADMIN two "approver ≠ author";
+    WRITE_OFFS_REJECT POST "/write-offs/{id}/reject" FINANCE_ADMIN;
+    WRITE_OFFS_LIST GET "/write-offs" STAFF;
+    WRITE_OFFS_GET GET "/write-offs/{id}" STAFF;
+    ADJUSTMENTS_CREATE POST "/adjustments" FINANCE_SERVICE;
+    ADJUSTMENTS_LIST GET "/adjustments" STAFF;
+    ADJUSTMENTS_GET GET "/adjustments/{id}" STAFF;
+    ADJUSTMENTS_APPROVE POST "/adjustments/{id}/approve" FINANCE_ADMIN two "approver ≠ author";
+    ADJUSTMENTS_REJECT POST "/adjustments/{id}/reject" FINANCE_ADMIN;
+    RISK_DECISIONS GET "/risk/decisions" RISK_AUDITOR;
+    LEDGER_ENTRIES GET "/ledger/entries" FINANCE_AUDITOR;
+    LEDGER_EXPORT GET "/ledger/entries.csv" FINANCE_AUDITOR;
+    RECONCILIATIONS_RUN POST "/reconciliations" FINANCE;
+    RECONCILIATIONS_LIST GET "/reconciliations" FINANCE_AUDITOR;
+    RECONCILIATIONS_GET GET "/reconciliations/{day}" FINANCE_AUDITOR;
+    RECONCILIATIONS_IMPORT POST "/reconciliations/{day}/bills" FINANCE;
+    RECONCILIATIONS_BILLS GET "/reconciliations/{day}/bills" FINANCE_AUDITOR;
+    RECONCILIATIONS_EXPORT GET "/reconciliations/{day}/bills.csv" FINANCE_AUDITOR;
+    RECONCILIATIONS_RESOLVE POST "/reconciliations/{day}/items/{id}/resolve" FINANCE;
+    RECONCILIATIONS_CLOSE POST "/reconciliations/{day}/close" FINANCE;
+    RECONCILIATIONS_APPROVE POST "/reconciliations/{day}/close/approve" FINANCE two "approver ≠ closer";
+    RECONCILIATIONS_TABLE GET "/reconciliations/{day}/report.csv" FINANCE_AUDITOR;
+    RECONCILIATIONS_PAGE GET "/reconciliations/{day}/report.html" FINANCE_AUDITOR;
     HOLDS_LIST GET "/holds" RISK;
     HOLDS_APPROVE POST "/holds/{orderNo}/approve" RISK;
     HOLDS_REJECT POST "/holds/{orderNo}/reject" RISK;
     USERS_BLACKLIST PUT "/users/{sub}/blacklist" RISK;
+    USERS_BLACKLISTED GET "/users/{sub}/blacklist" RISK_SERVICE;
     ALARMS_LIST GET "/alarms" STAFF;
     ALARMS_ACK POST "/alarms/{id}/ack" OPS;
     QUARANTINE_LIST GET "/quarantine" OPS;
@@ -172,7 +212,16 @@ mod tests {
     #[test]
     fn what_a_person_must_not_do_alone_is_said() {
         let two: Vec<&str> = ALL.iter().filter(|right| right.two_persons.is_some()).map(|right| right.path).collect();
-        assert_eq!(two, ["/tariffs/{id}/publish"]);
+        let told = [
+            "/tariffs/{id}/publish",
+            "/tariffs/{id}/rollout",
+            "/refunds/{refundNo}/resolve",
+            "/suspense/{suspenseId}/approve",
+            "/write-offs/{id}/approve",
+            "/adjustments/{id}/approve",
+            "/reconciliations/{day}/close/approve",
+        ];
+        assert_eq!(two, told);
         assert!(of("POST", "/tariffs/{id}/publish").is_some() && of("GET", "/tariffs/{id}/publish").is_none());
     }
 }

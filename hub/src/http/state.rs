@@ -16,7 +16,10 @@ use super::{
     idempotency::Calls,
     problem::{Code, Problem},
 };
-use crate::{config::Config, credentials::Credentials, keys::Keys, live::Live, ready::Readiness};
+use crate::{
+    config::Config, credentials::Credentials, keys::Keys, live::Live, pay::Pay, ready::Readiness,
+    reconcile::Reconciler, risk::Desk,
+};
 
 /// The parts of a running hub, shared by all handlers.
 #[derive(Debug, Clone)]
@@ -39,6 +42,9 @@ pub(crate) struct Parts {
     pub(crate) credentials: Arc<Credentials>,
     pub(crate) readers: Readers,
     pub(crate) live: Arc<Live>,
+    pub(crate) pay: Arc<Pay>,
+    pub(crate) reconciler: Arc<Reconciler>,
+    pub(crate) desk: Arc<Desk>,
     pub(crate) calls: Arc<Calls>,
     /// Held while the registry is checked and changed, so that two calls do not both find a name free.
     pub(crate) registry: tokio::sync::Mutex<()>,

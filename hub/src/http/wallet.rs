@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State, http::HeaderMap};
-use domain::{Fen, Millis, OrderNo, Timestamp};
+use domain::{Fen, Millis, OrderNo, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
-use settlement::ledger::{BookAccount, Entry, EntryKind};
+use settlement::{
+    ledger::{BookAccount, Entry, EntryKind},
+    payment::query_wait,
+    risk::Gate,
+};
 use store::money::{Payment, Write};
 use utoipa::ToSchema;
 
@@ -15,16 +19,17 @@ use super::{
     idempotency::{Call, once},
     input::{Params, body, within},
     ledger::kind,
-    payments::{CHANNEL, pay_path},
-    problem::Problem,
+    problem::{Code, Problem},
     public_url::public_url,
     rights::{WALLET_ENTRIES, WALLET_GET, WALLET_TOPUP},
+    risk::may,
     sift::{Sift, sift},
     state::App,
 };
 use crate::{
-    ids::new_id,
+    ids::{derived_id, new_id},
     limits::{CLOCK_STEP_MS_MAX, TOPUP_FEN_MAX},
+    pay::{ChannelError, PayChannel},
 };
 
 /// What a driver has.
@@ -65,7 +70,7 @@ pub(crate) struct EntryView {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NewTopup {
     amount_fen: i64,
-    /// `sandbox`.
+    /// `sandbox`, or one that the hub's settings open: `wechat`, `alipay`.
     channel: String,
 }
 
@@ -74,7 +79,7 @@ pub(crate) struct NewTopup {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Topup {
     payment_no: String,
-    /// Where to pay; in the sandbox: `POST` it.
+    /// Where to pay; in the sandbox: `POST` it; else what the phone shows as a code.
     pay_url: String,
 }
 
@@ -130,20 +135,49 @@ pub(crate) async fn topup(
     once(&app, &caller, call, move |key, bytes| async move {
         let new: NewTopup = body(&bytes)?;
         let amount_fen = Fen(within("amountFen", new.amount_fen, 1, TOPUP_FEN_MAX)?);
-        if new.channel != CHANNEL {
-            return Err(Problem::invalid("channel", &new.channel, format!("must be {CHANNEL}")));
-        }
+        let no_channel = || Problem::invalid("channel", &new.channel, format!("must be {}", task.pay.names()));
+        let channel = task.pay.channel(&new.channel).cloned().ok_or_else(no_channel)?;
+        may(&task, Gate::Topup, &by.sub, None).await?;
         let now = task.now();
-        let payment_no = new_id("Y", now)?;
-        let pay_url = format!("{}{}", public_url(&task.config.http, &headers), pay_path(&payment_no));
-        let answer = Answer::created(&Topup { payment_no: payment_no.clone(), pay_url });
-        let payment = Payment::new(payment_no, by.sub, amount_fen, new.channel, now);
-        let mut writes = vec![Write::Payment(Box::new(payment), None)];
-        writes.extend(key.map(|key| Write::Once(Box::new(key.row(&answer, now)))));
-        task.commit(writes).await?;
+        // The same call again speaks of the same payment to the channel.
+        let payment_no = match &key {
+            Some(key) => derived_id("Y", &key.seed()),
+            None => new_id("Y", now)?,
+        };
+        let payment = match task.money.payment(&payment_no).await? {
+            Some(asked_before) => asked_before,
+            None => {
+                let payment = new_payment(&task, payment_no, by.sub, amount_fen, channel.as_ref());
+                task.commit(vec![Write::Payment(Box::new(payment.clone()), None)]).await?;
+                payment
+            }
+        };
+        let place = channel.prepay(&payment).await.map_err(not_prepaid)?;
+        // A path is one of ours.
+        let ours = place.starts_with('/').then(|| public_url(&task.config.http, &headers));
+        let pay_url = format!("{}{place}", ours.unwrap_or_default());
+        let answer = Answer::created(&Topup { payment_no: payment.payment_no, pay_url });
+        if let Some(key) = key {
+            task.commit(vec![Write::Once(Box::new(key.row(&answer, now)))]).await?;
+        }
         Ok(answer)
     })
     .await
+}
+
+fn new_payment(app: &App, no: String, user_id: UserId, amount_fen: Fen, channel: &dyn PayChannel) -> Payment {
+    let now = app.now();
+    let payment = Payment::new(no, user_id, amount_fen, channel.name().to_owned(), now);
+    if channel.answers_queries() {
+        Payment { due: Some(now.plus(query_wait(0))), expires_at: Some(app.pay.expiry(now)), ..payment }
+    } else {
+        payment
+    }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "the shape `map_err` wants")]
+fn not_prepaid(error: ChannelError) -> Problem {
+    Problem::new(Code::ChannelUnavailable, error.to_string())
 }
 
 /// An entry moves its amount from `credit` to `debit`; what drivers have is owed to them, so a credit gives them more.

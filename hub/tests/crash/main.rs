@@ -7,8 +7,12 @@
 mod audit;
 mod books;
 mod charger;
+#[cfg(feature = "failpoints")]
+mod close;
 mod disk;
 mod driver;
+#[cfg(feature = "failpoints")]
+mod finance;
 mod kills;
 #[cfg(feature = "failpoints")]
 mod points;

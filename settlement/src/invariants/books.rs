@@ -38,6 +38,7 @@ pub fn i1_postings_make_the_account(facts: &Facts<'_>) -> Vec<Breach> {
     };
     compare("hold", &account.holds, &|no| by_order.get(no).map_or(0, |order| order.all.frozen));
     compare("write-off", &account.written_off, &|no| by_order.get(no).map_or(0, |order| order.written_off));
+    compare("refund", &account.refunded, &|no| by_order.get(no).map_or(0, |order| order.refunded));
     compare("debt", &account.debts, &|no| by_order.get(no).map_or(0, |order| order.all.receivable));
     findings.breaches
 }

@@ -65,6 +65,8 @@ pub(super) struct OrderBalances {
     pub(super) paid: i128,
     /// Credited by after-sales refunds.
     pub(super) refunded: i128,
+    /// A refund gave back more than had been paid by then. What is paid may fall below it later, by a correction.
+    pub(super) refunded_too_much: bool,
     /// Given up of what was owed.
     pub(super) written_off: i128,
 }
@@ -77,6 +79,7 @@ impl OrderBalances {
         self.all.add(entry);
         if entry.debit == Adjustment && entry.credit == DriverAvailable {
             raise(&mut self.refunded, amount);
+            self.refunded_too_much |= self.refunded > self.paid;
         } else if entry.debit == Adjustment && entry.credit == Receivable {
             raise(&mut self.written_off, amount);
         } else if entry.debit == DriverAvailable && entry.credit == DriverFrozen {

@@ -26,7 +26,7 @@ pub fn apply(account: &AccountState, op: &LedgerOp, at: Timestamp) -> Result<Led
         LedgerOp::Repay { order_no, amount, .. } => repay(&mut next, &mut journal, order_no, *amount),
         LedgerOp::Correct { order_no, fees } => correct(&mut next, &mut journal, order_no, fees),
         LedgerOp::GhostLoss { fees, .. } => ghost_loss(&mut journal, fees),
-        LedgerOp::Refund { amount, .. } => refund(&mut next, &mut journal, *amount),
+        LedgerOp::Refund { order_no, amount, .. } => refund(&mut next, &mut journal, order_no, *amount),
         LedgerOp::WriteOff { order_no, amount, .. } => write_off(&mut next, &mut journal, order_no, *amount),
         LedgerOp::Withdraw { refund_no, amount } => transit::withdraw(&mut next, &mut journal, refund_no, *amount),
         LedgerOp::Withdrawn { refund_no } => transit::withdrawn(&mut next, &mut journal, refund_no),
@@ -169,9 +169,16 @@ fn ghost_loss(journal: &mut Journal<'_>, fees: &Fees) -> Result<OpResult, Ledger
     Ok(OpResult::LossBooked { amount })
 }
 
-fn refund(next: &mut AccountState, journal: &mut Journal<'_>, amount: Fen) -> Result<OpResult, LedgerError> {
+fn refund(
+    next: &mut AccountState,
+    journal: &mut Journal<'_>,
+    order_no: &OrderNo,
+    amount: Fen,
+) -> Result<OpResult, LedgerError> {
     positive(amount)?;
     next.available = sum(next.available, amount)?;
+    let earlier = next.refunded.get(order_no).copied().unwrap_or_default();
+    next.refunded.insert(order_no.clone(), sum(earlier, amount)?);
     journal.line(BookAccount::Adjustment, BookAccount::DriverAvailable, EntryKind::AfterSalesRefund, amount)?;
     Ok(OpResult::Refunded { amount })
 }

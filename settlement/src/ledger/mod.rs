@@ -61,6 +61,9 @@ pub struct AccountState {
     /// What was given up of debts, by order, for ever: tells a write-off from a repayment.
     #[serde(default)]
     pub written_off: BTreeMap<OrderNo, Fen>,
+    /// What was given back of payments, by order, for ever: an order that has not heard of a refund learns it here.
+    #[serde(default)]
+    pub refunded: BTreeMap<OrderNo, Fen>,
     /// Refunds on their way to the channel, by refund number.
     #[serde(default)]
     pub transit: BTreeMap<String, Fen>,
@@ -171,6 +174,7 @@ impl AccountState {
             holds: BTreeMap::new(),
             debts: BTreeMap::new(),
             written_off: BTreeMap::new(),
+            refunded: BTreeMap::new(),
             transit: BTreeMap::new(),
             suspense: BTreeMap::new(),
         }

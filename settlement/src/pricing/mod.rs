@@ -2,6 +2,7 @@
 
 mod price;
 mod readings;
+mod reprice;
 mod running;
 
 use domain::{Fen, PriceE4, Timestamp, WattHours};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use price::fee;
 pub use price::{ChargeEnd, PriceInput, PricingError, RecordTimes, price};
+pub use reprice::reprice;
 pub use running::{Live, RunningBill};
 
 /// One reading of an order's energy, by the pile's clock (not corrected).

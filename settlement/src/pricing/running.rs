@@ -6,7 +6,7 @@ use domain::{Fen, PriceE4, Timestamp, WattHours};
 
 use crate::{
     limits::CHARGE_LEN_MAX,
-    tariff::{LocalTime, Tariff, TariffError, zone},
+    tariff::{LocalTime, Period, Tariff, TariffError, validate_periods, zone},
 };
 
 /// Wh × 0.0001 yuan per kWh in one fen.
@@ -18,7 +18,8 @@ const PER_FEN: i64 = 100_000;
 pub struct RunningBill {
     tariff: Arc<Tariff>,
     local: LocalTime,
-    /// The period of the last frame and the stretch of time known to lie in it.
+    /// The plan and period of the last frame and the stretch of time known to lie in it.
+    plan: Option<usize>,
     index: usize,
     from_ms: i64,
     until_ms: i64,
@@ -38,7 +39,9 @@ pub struct Live {
     pub energy: WattHours,
     /// Cost so far; never goes down.
     pub amount: Fen,
-    /// Index into the tariff's periods of the period the last frame fell into.
+    /// The tariff's plan for the day of the last frame; `None`: the everyday periods.
+    pub plan: Option<usize>,
+    /// Index of the period the last frame fell into, among those of the day.
     pub period: usize,
     /// Its price.
     pub electricity: PriceE4,
@@ -52,11 +55,13 @@ impl RunningBill {
     /// # Errors
     /// [`TariffError`] when the tariff's time zone is unknown or its periods have holes.
     pub fn new(tariff: Arc<Tariff>) -> Result<Self, TariffError> {
-        crate::tariff::validate_periods(&tariff.periods)?;
+        validate_periods(&tariff.periods)?;
+        tariff.plans.iter().try_for_each(|plan| validate_periods(&plan.periods))?;
         let local = LocalTime::new(zone(&tariff.timezone)?);
         Ok(Self {
             tariff,
             local,
+            plan: None,
             index: 0,
             from_ms: 0,
             until_ms: 0,
@@ -93,7 +98,7 @@ impl RunningBill {
     /// Label of the period of the last frame, as the operator wrote it; empty before the first frame.
     #[must_use]
     pub fn period_label(&self) -> &str {
-        let period = self.started.then(|| self.tariff.periods.get(self.index)).flatten();
+        let period = self.started.then(|| self.here()).flatten();
         period.map_or("", |period| period.label.as_str())
     }
 
@@ -101,11 +106,15 @@ impl RunningBill {
         let (electricity, service) = self.prices();
         let fen = |sum: i64| sum.saturating_add(PER_FEN.div_euclid(2)).div_euclid(PER_FEN);
         let amount = Fen(fen(self.electricity).saturating_add(fen(self.service)));
-        Live { energy: WattHours(self.wh), amount, period: self.index, electricity, service }
+        Live { energy: WattHours(self.wh), amount, plan: self.plan, period: self.index, electricity, service }
+    }
+
+    fn here(&self) -> Option<&Period> {
+        self.tariff.periods_of(self.plan).get(self.index)
     }
 
     fn prices(&self) -> (PriceE4, PriceE4) {
-        self.tariff.periods.get(self.index).map_or((PriceE4::ZERO, PriceE4::ZERO), |p| (p.electricity, p.service))
+        self.here().map_or((PriceE4::ZERO, PriceE4::ZERO), |p| (p.electricity, p.service))
     }
 
     fn advance(&mut self, to_ms: i64, to_wh: i64) {
@@ -138,8 +147,8 @@ impl RunningBill {
     fn enter(&mut self, at_ms: i64) {
         self.from_ms = at_ms;
         // The periods were checked at the beginning: every minute of the day has one.
-        match self.local.spot(&self.tariff.periods, at_ms) {
-            Ok(spot) => (self.index, self.until_ms) = (spot.index, spot.until_ms),
+        match self.local.spot(&self.tariff, at_ms) {
+            Ok(spot) => (self.plan, self.index, self.until_ms) = (spot.plan, spot.index, spot.until_ms),
             Err(_) => self.until_ms = i64::MAX,
         }
     }

@@ -23,7 +23,7 @@ use crate::{
 
 pub use canonical::{NotCanonical, canonical, hash};
 pub use priced::{Frame, Priced, PricedEnd};
-pub use terms::{Terms, TermsPeriod};
+pub use terms::{Terms, TermsPeriod, TermsPlan};
 pub use verify::{Check, Verdict, verify};
 
 /// The form of the receipts this release writes and reads.

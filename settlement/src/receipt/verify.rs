@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{FORMAT, RULE, RULE_VERSION, Receipt, canonical, money, priced};
 use crate::{
-    limits::{CLOCK_OFFSET_IGNORED_MAX, ENERGY_TOLERANCE_PERCENT, ENERGY_TOLERANCE_WH},
+    limits::{CLOCK_OFFSET_IGNORED_MAX, ENERGY_DIFF_IGNORED_MAX, ENERGY_DIFF_PERCENT_MAX},
     pricing::{Bill, Segment, fee},
     tariff::Tariff,
 };
@@ -47,8 +47,10 @@ pub fn verify(text: &str) -> Result<Vec<Check>, String> {
     let tariff = receipt.tariff.tariff(&receipt.station_id, &receipt.user_id);
     let tariff = match tariff {
         Ok(tariff) => {
-            let periods = tariff.periods.len();
-            checks.push(holds("tariff", format!("{periods} periods cover the day in {}", tariff.timezone)));
+            let (periods, plans) = (tariff.periods.len(), tariff.plans.len());
+            let words =
+                format!("{periods} periods cover the day in {}, {plans} plans for certain days", tariff.timezone);
+            checks.push(holds("tariff", words));
             Some(tariff)
         }
         Err(error) => {
@@ -234,7 +236,7 @@ fn meter(receipt: &Receipt, bill: &Bill) -> Check {
     let counted = i128::from(end.0).saturating_sub(start.0.into());
     let differs = counted.saturating_sub(bill.energy_wh.0.into()).saturating_abs();
     let tolerated =
-        counted.saturating_mul(ENERGY_TOLERANCE_PERCENT.into()).div_euclid(100).max(ENERGY_TOLERANCE_WH.into());
+        counted.saturating_mul(ENERGY_DIFF_PERCENT_MAX.into()).div_euclid(100).max(ENERGY_DIFF_IGNORED_MAX.0.into());
     let words = format!("the register counted {counted} Wh from {start} to {end}, billed are {}", bill.energy_wh);
     if counted >= 0 && differs <= tolerated { holds("meter", words) } else { fails("meter", words) }
 }

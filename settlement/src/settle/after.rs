@@ -2,14 +2,14 @@
 
 use domain::{Fen, Timestamp};
 
-use super::{Planned, SettleError, draft::Draft, resume::note_repayments};
+use super::{Planned, SettleError, draft::Draft, resume::note_missed};
 use crate::{
     ledger::{AccountState, LedgerOp},
-    order::{Order, OrderEvent, Outcome},
+    order::{Order, OrderEvent, OrderStatus, Outcome},
 };
 
 /// Credits an approved adjustment as an after-sales refund. `money_done`: the store says that `refund:{adjustmentId}` was
-/// done before; then only the order is told.
+/// done before; then only the order is told, if it has not heard of it.
 ///
 /// # Errors
 /// [`SettleError::MoreThanPaid`] when more would be given back than was paid, or nothing.
@@ -22,15 +22,17 @@ pub fn refund(
     now: Timestamp,
 ) -> Planned {
     let mut draft = Draft::new(order, account)?;
-    let event = OrderEvent::Refunded { amount };
-    if !order.accepts(&event) {
-        return Err(SettleError::MoreThanPaid { order_no: order.order_no.clone(), amount, most: order.refundable() });
-    }
+    note_missed(&mut draft, now);
     if !money_done {
-        let (order_no, adjustment_id) = (order.order_no.clone(), adjustment_id.to_owned());
-        draft.ledger(&LedgerOp::Refund { order_no, adjustment_id, amount }, now)?;
+        let event = OrderEvent::Refunded { amount };
+        let (order_no, most) = (order.order_no.clone(), draft.order.refundable());
+        if !draft.order.accepts(&event) {
+            return Err(SettleError::MoreThanPaid { order_no, amount, most });
+        }
+        draft.ledger(&LedgerOp::Refund { order_no, adjustment_id: adjustment_id.to_owned(), amount }, now)?;
+        draft.event(&event, now);
     }
-    let outcome = draft.event(&event, now);
+    let outcome = if draft.is_empty() { Outcome::Ignored } else { Outcome::Applied };
     Ok(draft.plan(outcome))
 }
 
@@ -38,6 +40,7 @@ pub fn refund(
 /// only the order is told, if it has not heard of it.
 ///
 /// # Errors
+/// [`SettleError::Interrupted`] when the order must be resumed first;
 /// [`LedgerError`](crate::ledger::LedgerError) `NoDebt`, `MoreThanDebt`, `NotPositive`.
 pub fn write_off(
     order: &Order,
@@ -47,8 +50,11 @@ pub fn write_off(
     money_done: bool,
     now: Timestamp,
 ) -> Planned {
+    if order.status == OrderStatus::Settling {
+        return Err(SettleError::Interrupted { order_no: order.order_no.clone(), status: order.status });
+    }
     let mut draft = Draft::new(order, account)?;
-    note_repayments(&mut draft, now);
+    note_missed(&mut draft, now);
     if !money_done {
         let (order_no, write_off_id) = (order.order_no.clone(), write_off_id.to_owned());
         draft.ledger(&LedgerOp::WriteOff { order_no, write_off_id, amount }, now)?;

@@ -2,10 +2,14 @@
 
 use domain::{Fen, Timestamp};
 
-use super::{Planned, SettleError, draft::Draft, resume::note_repayments};
+use super::{
+    Planned, SettleError,
+    draft::Draft,
+    resume::{note_missed, note_refunds, note_repayments},
+};
 use crate::{
     ledger::{AccountState, Fees, LedgerError, LedgerOp},
-    order::{Order, OrderEvent, OrderStatus, RecordFacts, Verdict},
+    order::{Order, OrderEvent, OrderStatus, Outcome, RecordFacts, Verdict},
     pricing::Bill,
 };
 
@@ -30,22 +34,28 @@ pub fn correct(
         |paid, debt| OrderEvent::CorrectionMade { facts: facts.clone(), bill: Box::new(bill.clone()), paid, debt };
     let (mut paid, mut debt) = (Fen::ZERO, Fen::ZERO);
     if order.accepts(&event(paid, debt)) && was_taken(order) {
+        note_refunds(&mut draft, now);
         let earlier = order.bill.as_ref().map(Fees::of).unwrap_or_default();
         let fees = Fees::of(bill).less(&earlier).ok_or(LedgerError::Overflow)?;
         if !money_done && fees != Fees::default() {
             draft.ledger(&LedgerOp::Correct { order_no: order.order_no.clone(), fees }, now)?;
         }
-        // The account knows what is owed; what is not owed of the corrected total is paid. This also holds when the
-        // money was moved before a crash, and a repayment with it.
+        // The account knows what is owed and what was given up; the rest of the corrected total is paid. This also holds
+        // when the money was moved before a crash, and a repayment with it. Of a write-off the order hears by itself.
+        let given_up = draft.account.written_off.get(&order.order_no).copied().unwrap_or_default();
         let owed = draft.debt();
         let sums = || {
+            let owed = owed.checked_add(given_up)?.checked_sub(order.written_off_fen)?;
             let debt = owed.checked_sub(order.debt_fen)?;
-            let paid = bill.total_fen.checked_sub(owed)?.checked_sub(order.paid_fen)?;
-            Some((paid, debt))
+            let settled = owed.checked_add(order.written_off_fen)?.checked_add(order.paid_fen)?;
+            Some((bill.total_fen.checked_sub(settled)?, debt))
         };
         (paid, debt) = sums().ok_or(LedgerError::Overflow)?;
     }
     let outcome = draft.event(&event(paid, debt), now);
+    if outcome == Outcome::Applied {
+        note_repayments(&mut draft, now);
+    }
     Ok(draft.plan(outcome))
 }
 
@@ -63,9 +73,13 @@ fn was_taken(order: &Order) -> bool {
 /// [`LedgerError::NotPositive`].
 pub fn repay(order: &Order, account: &AccountState, amount: Option<Fen>, request: &str, now: Timestamp) -> Planned {
     let mut draft = Draft::new(order, account)?;
-    note_repayments(&mut draft, now);
+    note_missed(&mut draft, now);
     let order_no = order.order_no.clone();
-    let debt = *account.debts.get(&order_no).ok_or_else(|| LedgerError::NoDebt(order_no.clone()))?;
+    let Some(debt) = account.debts.get(&order_no).copied() else {
+        // The repayment was made, and the order had not heard of it: whoever asks again brings it up to date.
+        let told = !draft.is_empty();
+        return if told { Ok(draft.plan(Outcome::Applied)) } else { Err(LedgerError::NoDebt(order_no).into()) };
+    };
     let amount = amount.unwrap_or(debt);
     draft.ledger(&LedgerOp::Repay { order_no, amount, request: request.to_owned() }, now)?;
     let outcome = draft.event(&OrderEvent::Repaid { amount }, now);

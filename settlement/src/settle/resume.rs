@@ -34,7 +34,7 @@ pub fn resume(order: &Order, account: &AccountState, rules: &MoneyRules, now: Ti
         (OrderStatus::Held, None) => {
             draft.event(&OrderEvent::Rejected { by: None }, now);
         }
-        (OrderStatus::Closed | OrderStatus::ExceptionClosed, None) => note_repayments(&mut draft, now),
+        (OrderStatus::Closed | OrderStatus::ExceptionClosed, None) => note_missed(&mut draft, now),
         (
             OrderStatus::Closed | OrderStatus::ExceptionClosed | OrderStatus::StartFailed | OrderStatus::Canceled,
             Some(_),
@@ -45,6 +45,21 @@ pub fn resume(order: &Order, account: &AccountState, rules: &MoneyRules, now: Ti
     }
     let outcome = if draft.is_empty() { Outcome::Ignored } else { Outcome::Applied };
     Ok(draft.plan(outcome))
+}
+
+/// Refunds, write-offs and repayments that the account knows and the order does not.
+pub(super) fn note_missed(draft: &mut Draft, now: Timestamp) {
+    note_repayments(draft, now);
+    note_refunds(draft, now);
+}
+
+/// Refunds that the account knows and the order does not.
+pub(super) fn note_refunds(draft: &mut Draft, now: Timestamp) {
+    let given_back = draft.account.refunded.get(&draft.order.order_no).copied().unwrap_or_default();
+    let amount = given_back.checked_sub(draft.order.refunded_fen).unwrap_or_default();
+    if amount > Fen::ZERO {
+        draft.event(&OrderEvent::Refunded { amount }, now);
+    }
 }
 
 /// Write-offs and repayments that the account knows and the order does not.

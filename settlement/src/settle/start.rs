@@ -68,7 +68,11 @@ pub fn cancel(order: &Order, account: &AccountState, by: StopBy, now: Timestamp)
 /// The money goes back first: an order that is over never has a hold.
 fn end_before_start(order: &Order, account: &AccountState, event: &OrderEvent, now: Timestamp) -> Planned {
     let mut draft = Draft::new(order, account)?;
-    if order.accepts(event) {
+    // A crash may have cut the order off from its hold: it is told of it first, or it would not know what went back.
+    if let (OrderStatus::Placed, Some(amount)) = (order.status, draft.hold()) {
+        draft.event(&OrderEvent::Frozen { amount }, now);
+    }
+    if draft.order.accepts(event) {
         draft.void(now)?;
     }
     let outcome = draft.event(event, now);
@@ -87,7 +91,12 @@ pub fn evidence(
     start_soc: Option<SocTenths>,
     now: Timestamp,
 ) -> Planned {
-    let event = match order.status {
+    let mut draft = Draft::new(order, account)?;
+    // The start was given up and its money is back; a crash cut the order off from that.
+    if order.status == OrderStatus::Starting && draft.hold().is_none() {
+        draft.event(&OrderEvent::StartDeadlinePassed, now);
+    }
+    let event = match draft.order.status {
         OrderStatus::StartFailed | OrderStatus::Canceled => OrderEvent::GhostSeen { at },
         OrderStatus::Placed
         | OrderStatus::Starting
@@ -98,7 +107,6 @@ pub fn evidence(
         | OrderStatus::Closed
         | OrderStatus::ExceptionClosed => OrderEvent::EvidenceSeen { at, start_soc },
     };
-    let mut draft = Draft::new(order, account)?;
     let outcome = draft.event(&event, now);
     Ok(draft.plan(outcome))
 }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use domain::{PriceE4, Timestamp};
 
-use super::format_minute;
-use crate::limits::{LABEL_LEN_MAX, PRICE_MAX};
+use super::{LocalDate, PlanName, format_minute};
+use crate::limits::{LABEL_LEN_MAX, PLAN_NAME_LEN_MAX, PLANS_MAX, PRICE_MAX};
 
 /// Electricity or service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,6 +77,52 @@ pub enum TariffError {
         /// Where the period begins.
         from_min: u16,
     },
+    /// Something wrong with one of its plans.
+    #[error("in {plan}: {error}")]
+    InPlan {
+        /// Which plan.
+        plan: PlanName,
+        /// What is wrong.
+        error: Box<Self>,
+    },
+    /// More plans than anybody can overlook.
+    #[error("{count} plans are too many: at most {PLANS_MAX}, the everyday periods beside them")]
+    TooManyPlans {
+        /// How many there are.
+        count: usize,
+    },
+    /// A plan for no weekday.
+    #[error("it names no weekday: leave the weekdays out for all of them, or name at least one")]
+    NoWeekday,
+    /// A number that is no weekday.
+    #[error("{number} is no weekday: 1 is Monday, 7 is Sunday")]
+    NotAWeekday {
+        /// The number.
+        number: i64,
+    },
+    /// Not a day.
+    #[error("\"{text}\" is no date: write YYYY-MM-DD")]
+    NotADate {
+        /// The offending text, cut to 16 characters.
+        text: String,
+    },
+    /// A plan that ends before it begins.
+    #[error("it begins on {from}, after its last day {to}: exchange them")]
+    DatesReversed {
+        /// Its first day.
+        from: LocalDate,
+        /// Its last day.
+        to: LocalDate,
+    },
+    /// A plan whose dates have none of its weekdays.
+    #[error("none of its weekdays lies between its dates, so it is never used: widen the dates, or take it out")]
+    NoDay,
+    /// A plan that others stand before on all of its days.
+    #[error("plans before it fit all of its days, so it is never used: move it up, narrow them, or take it out")]
+    NeverUsed,
+    /// A plan's name that no list can show.
+    #[error("its name is longer than {PLAN_NAME_LEN_MAX} bytes: shorten it")]
+    PlanName,
     /// Not a time of day.
     #[error("\"{text}\" is no time of day: write HH:MM, from 00:00 to 24:00")]
     NotATime {
@@ -98,6 +144,9 @@ pub enum TariffError {
         /// The time asked for.
         effective_at: Timestamp,
     },
+    /// Drafts were never in force: there is nothing to go back to or to carry on to other stations.
+    #[error("the tariff is a draft: publish it first")]
+    NotPublished,
     /// Published tariffs are never changed.
     #[error("the tariff is published already: write a new draft")]
     Published,

@@ -1,5 +1,6 @@
-//! Time-of-use tariffs of a station: immutable versions, periods in the station's time zone.
+//! Time-of-use tariffs of a station: immutable versions, periods in the station's time zone, plans for certain days.
 
+mod calendar;
 mod error;
 mod rules;
 mod walk;
@@ -7,6 +8,7 @@ mod walk;
 use domain::{PriceE4, StationId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
+pub use calendar::{DayPlan, LocalDate, PlanName, Weekdays, validate_plans};
 pub use error::{FeeKind, TariffError};
 pub(crate) use rules::zone;
 pub use rules::{check_timezone, format_minute, next_version, parse_minute, tariff_at, validate_periods};
@@ -25,8 +27,17 @@ pub struct Tariff {
     pub version: u32,
     /// IANA name of the time zone in which the periods are read, copied from the station.
     pub timezone: String,
-    /// Covers 00:00 to 24:00 without gap or overlap, sorted.
+    /// The everyday periods, for days that no plan fits. Cover 00:00 to 24:00 without gap or overlap, sorted.
     pub periods: Vec<Period>,
+    /// Prices of certain days; the first that fits a day is used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plans: Vec<DayPlan>,
+    /// The version it was copied from, when it goes back to one or carries one on to another station.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub based_on: Option<String>,
+    /// Why it was written, in the author's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Who wrote it.
     pub author: UserId,
     /// When it was written.
@@ -74,10 +85,77 @@ impl Tariff {
             version: 0,
             timezone,
             periods,
+            plans: Vec::new(),
+            based_on: None,
+            reason: None,
             author,
             created_at: now,
             publisher: None,
             effective_at: None,
+        })
+    }
+
+    /// The same draft with plans for certain days; their periods are sorted. Plans are checked, also against each other.
+    ///
+    /// # Errors
+    /// [`TariffError`], naming the plan, the minute or price, and what to do; [`TariffError::Published`].
+    pub fn with_plans(self, mut plans: Vec<DayPlan>) -> Result<Self, TariffError> {
+        if self.effective_at.is_some() {
+            return Err(TariffError::Published);
+        }
+        validate_plans(&plans)?;
+        plans.iter_mut().for_each(|plan| plan.periods.sort_by_key(|period| period.from_min));
+        Ok(Self { plans, ..self })
+    }
+
+    /// A new draft for the same station with the prices of this version: the way back to it, which takes another
+    /// person to publish like any draft.
+    ///
+    /// # Errors
+    /// [`TariffError::NotPublished`].
+    pub fn roll_back(
+        &self,
+        tariff_id: String,
+        author: UserId,
+        reason: String,
+        now: Timestamp,
+    ) -> Result<Self, TariffError> {
+        let copy = self.copy(tariff_id, author, now)?;
+        Ok(Self { reason: Some(reason), ..copy })
+    }
+
+    /// This version's prices for another station, read in its time zone: a draft of the same author, to be published by
+    /// whoever carries it on.
+    ///
+    /// # Errors
+    /// [`TariffError::NotPublished`], [`TariffError::UnknownTimezone`].
+    pub fn carry_on(
+        &self,
+        tariff_id: String,
+        station_id: StationId,
+        timezone: String,
+        now: Timestamp,
+    ) -> Result<Self, TariffError> {
+        check_timezone(&timezone)?;
+        let copy = self.copy(tariff_id, self.author.clone(), now)?;
+        Ok(Self { station_id, timezone, ..copy })
+    }
+
+    /// A draft with the prices of this version.
+    fn copy(&self, tariff_id: String, author: UserId, now: Timestamp) -> Result<Self, TariffError> {
+        if self.effective_at.is_none() {
+            return Err(TariffError::NotPublished);
+        }
+        Ok(Self {
+            tariff_id,
+            version: 0,
+            based_on: Some(self.tariff_id.clone()),
+            reason: None,
+            author,
+            created_at: now,
+            publisher: None,
+            effective_at: None,
+            ..self.clone()
         })
     }
 
@@ -119,9 +197,9 @@ impl Tariff {
     /// As [`Tariff::period_at`].
     pub fn span_at(&self, at: Timestamp) -> Result<PriceSpan<'_>, TariffError> {
         let mut local = LocalTime::new(zone(&self.timezone)?);
-        let spot = local.spot(&self.periods, at.as_millis())?;
-        let period = self.periods.get(spot.index).ok_or(TariffError::Empty)?;
+        let spot = local.spot(self, at.as_millis())?;
+        let period = self.periods_of(spot.plan).get(spot.index).ok_or(TariffError::Empty)?;
         let to = Timestamp::from_millis_clamped(spot.until_ms);
-        Ok(PriceSpan { from: at, to, day: spot.day, index: spot.index, period })
+        Ok(PriceSpan { from: at, to, day: spot.day, plan: spot.plan, index: spot.index, period })
     }
 }

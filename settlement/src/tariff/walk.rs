@@ -1,8 +1,8 @@
 //! Prices along a stretch of time, always by the local wall clock of the station.
 //!
-//! The price at an instant is that of the period its local time of day falls into, whatever the clocks do. Between two
-//! changes of the zone's offset local time runs evenly, so a span ends at the end of its period or at the next change
-//! of offset, whichever comes first. In the hour that a spring jump skips no period is entered; in the hour that an
+//! The price at an instant is that of the period its local time of day falls into, among the periods of its local day,
+//! whatever the clocks do. Between two changes of the zone's offset local time runs evenly, and no period reaches over
+//! midnight, so a span ends at the end of its period or at the next change of offset, whichever comes first. In the hour that a spring jump skips no period is entered; in the hour that an
 //! autumn fold repeats, its periods are entered twice.
 
 use domain::Timestamp;
@@ -25,7 +25,9 @@ pub struct PriceSpan<'a> {
     pub to: Timestamp,
     /// Local day it lies in, counted from 1970-01-01.
     pub day: i64,
-    /// Which of the tariff's periods.
+    /// Which of the tariff's plans is used on that day; `None`: the everyday periods.
+    pub plan: Option<usize>,
+    /// Which of the periods of that day.
     pub index: usize,
     /// The period itself.
     pub period: &'a Period,
@@ -35,7 +37,7 @@ pub struct PriceSpan<'a> {
 /// the clocks changed between them.
 #[derive(Debug)]
 pub struct Walk<'a> {
-    periods: &'a [Period],
+    tariff: &'a Tariff,
     local: LocalTime,
     at_ms: i64,
     to_ms: i64,
@@ -48,7 +50,7 @@ impl<'a> Walk<'a> {
     /// [`TariffError::UnknownTimezone`].
     pub fn new(tariff: &'a Tariff, from: Timestamp, to: Timestamp) -> Result<Self, TariffError> {
         Ok(Self {
-            periods: &tariff.periods,
+            tariff,
             local: LocalTime::new(zone(&tariff.timezone)?),
             at_ms: from.as_millis(),
             to_ms: to.as_millis(),
@@ -63,7 +65,7 @@ impl<'a> Iterator for Walk<'a> {
         if self.at_ms >= self.to_ms {
             return None;
         }
-        let spot = match self.local.spot(self.periods, self.at_ms) {
+        let spot = match self.local.spot(self.tariff, self.at_ms) {
             Ok(spot) => spot,
             Err(hole) => {
                 self.at_ms = self.to_ms;
@@ -74,8 +76,9 @@ impl<'a> Iterator for Walk<'a> {
             from: Timestamp::from_millis_clamped(self.at_ms),
             to: Timestamp::from_millis_clamped(spot.until_ms.min(self.to_ms)),
             day: spot.day,
+            plan: spot.plan,
             index: spot.index,
-            period: self.periods.get(spot.index)?,
+            period: self.tariff.periods_of(spot.plan).get(spot.index)?,
         };
         self.at_ms = spot.until_ms;
         Some(Ok(span))
@@ -87,7 +90,9 @@ impl<'a> Iterator for Walk<'a> {
 pub(crate) struct Spot {
     /// Local day, counted from 1970-01-01.
     pub(crate) day: i64,
-    /// Index of the period.
+    /// Index of the plan used on that day; `None`: the everyday periods.
+    pub(crate) plan: Option<usize>,
+    /// Index of the period among those of the day.
     pub(crate) index: usize,
     /// First later instant that may lie elsewhere; always after the instant asked for.
     pub(crate) until_ms: i64,
@@ -111,12 +116,13 @@ impl LocalTime {
     ///
     /// # Errors
     /// [`TariffError::Gap`] when no period covers its minute of the day.
-    pub(crate) fn spot(&mut self, periods: &[Period], at_ms: i64) -> Result<Spot, TariffError> {
+    pub(crate) fn spot(&mut self, tariff: &Tariff, at_ms: i64) -> Result<Spot, TariffError> {
         if at_ms < self.from_ms || at_ms >= self.until_ms {
             self.look_up(at_ms);
         }
         let local_ms = at_ms.saturating_add(self.offset_ms);
-        let in_day_ms = local_ms.rem_euclid(DAY_MS);
+        let (day, in_day_ms) = (local_ms.div_euclid(DAY_MS), local_ms.rem_euclid(DAY_MS));
+        let (plan, periods) = tariff.periods_on(day);
         let minute = u16::try_from(in_day_ms.div_euclid(MINUTE_MS)).unwrap_or(MINUTES_PER_DAY);
         let found = periods.iter().enumerate().find(|(_, period)| period.from_min <= minute && minute < period.to_min);
         let Some((index, period)) = found else {
@@ -124,7 +130,7 @@ impl LocalTime {
         };
         let left_ms = i64::from(period.to_min).saturating_mul(MINUTE_MS).saturating_sub(in_day_ms);
         let until_ms = at_ms.saturating_add(left_ms).min(self.until_ms);
-        Ok(Spot { day: local_ms.div_euclid(DAY_MS), index, until_ms })
+        Ok(Spot { day, plan, index, until_ms })
     }
 
     fn look_up(&mut self, at_ms: i64) {

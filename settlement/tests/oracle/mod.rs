@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 #[derive(Debug, Clone)]
 pub(crate) struct OraclePeriod {
@@ -14,6 +14,31 @@ pub(crate) struct OraclePeriod {
     pub(crate) label: String,
     pub(crate) electricity: i128,
     pub(crate) service: i128,
+}
+
+/// Prices of certain days: the first plan that fits is used.
+#[derive(Debug, Clone)]
+pub(crate) struct OraclePlan {
+    /// Monday = 1 to Sunday = 7.
+    pub(crate) weekdays: Vec<i8>,
+    pub(crate) from: Option<Date>,
+    /// Included.
+    pub(crate) to: Option<Date>,
+    pub(crate) periods: Vec<OraclePeriod>,
+}
+
+impl OraclePlan {
+    pub(crate) fn is_for(&self, date: Date) -> bool {
+        let begun = match self.from {
+            None => true,
+            Some(from) => from <= date,
+        };
+        let over = match self.to {
+            None => false,
+            Some(to) => to < date,
+        };
+        begun && !over && self.weekdays.contains(&date.weekday().to_monday_one_offset())
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +62,7 @@ pub(crate) struct OracleRecord {
 pub(crate) struct OracleInput {
     pub(crate) zone: String,
     pub(crate) periods: Vec<OraclePeriod>,
+    pub(crate) plans: Vec<OraclePlan>,
     /// In the order received.
     pub(crate) frames: Vec<OracleFrame>,
     /// `None`: no record came, the charge ends at the last reading.
@@ -161,11 +187,22 @@ fn energy_by(points: &BTreeMap<i64, i128>, at_ms: i64) -> i128 {
     }
 }
 
+/// The periods of a local day.
+fn periods_of(input: &OracleInput, date: Date) -> &[OraclePeriod] {
+    for plan in &input.plans {
+        if plan.is_for(date) {
+            return &plan.periods;
+        }
+    }
+    &input.periods
+}
+
 /// Which period of which local day an instant lies in.
-fn place(input: &OracleInput, zone: &TimeZone, at_ms: i64) -> (jiff::civil::Date, usize) {
+fn place(input: &OracleInput, zone: &TimeZone, at_ms: i64) -> (Date, usize) {
     let local = zone.to_datetime(Timestamp::from_millisecond(at_ms).unwrap());
     let minute = i64::from(local.hour()) * 60 + i64::from(local.minute());
-    let index = input.periods.iter().position(|p| p.from_min <= minute && minute < p.to_min).unwrap();
+    let periods = periods_of(input, local.date());
+    let index = periods.iter().position(|p| p.from_min <= minute && minute < p.to_min).unwrap();
     (local.date(), index)
 }
 
@@ -200,10 +237,10 @@ pub(crate) fn oracle(input: &OracleInput) -> OracleBill {
     }
     let mut segments = Vec::new();
     let mut done_wh = 0;
-    for (i, (from_ms, (_, index))) in changes.iter().enumerate() {
+    for (i, (from_ms, (date, index))) in changes.iter().enumerate() {
         let to_ms = changes.get(i + 1).map_or(end_ms, |(next_ms, _)| *next_ms);
         let by_wh = energy_by(&points, to_ms);
-        let period = &input.periods[*index];
+        let period = &periods_of(input, *date)[*index];
         segments.push(OracleSegment {
             from_ms: *from_ms,
             to_ms,

@@ -1,6 +1,7 @@
 //! Builders that every test of this crate shares.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod books;
 pub(crate) mod random;
 
 use domain::{

@@ -124,6 +124,7 @@ pub async fn what_is_given_up_under_way_or_of_nobody_known_is_kept(engine: &dyn 
     for n in [3, 1, 0] {
         let mut write = top_up(&state, &format!("op {n}"), 10);
         write.next.written_off = (0..n).map(|k| (order_no(&format!("{k}")), Fen(k + 1))).collect();
+        write.next.refunded = (0..n).map(|k| (order_no(&format!("{k}")), Fen(k + 5))).collect();
         write.next.transit = (0..n).map(|k| (format!("R{k}"), Fen(k + 10))).collect();
         write.next.suspense = (0..n).map(|k| (format!("wechat:{k}"), Fen(k + 100))).collect();
         assert_eq!(store.money.commit(commit([ledger(&write)])).await, CommitOutcome::Applied);

@@ -93,6 +93,7 @@ spelt! {
         Adjustment = "ADJUSTMENT", Refund = "REFUND", WriteOff = "WRITE_OFF", Suspense = "SUSPENSE",
         RiskDecision = "RISK_DECISION", ReconDay = "RECON_DAY", ReconItem = "RECON_ITEM",
         ChannelBill = "CHANNEL_BILL", AuditHead = "AUDIT_HEAD", PileMark = "PILE_MARK", Progress = "PROGRESS",
+        Debt = "DEBT", Hold = "HOLD",
     }
     Standing { Stands = "STANDS", Conflicting = "CONFLICTING" }
     PileKind { Dc = "DC", Ac = "AC" }

@@ -77,6 +77,15 @@ codes! {
     Blacklisted FORBIDDEN "BLACKLISTED"
         "账号已被限制充电" "The account is blocked"
         "请联系客服" "contact customer service";
+    RiskRefused FORBIDDEN "RISK_REFUSED"
+        "操作因风控规则被拒绝" "Refused by a rule of risk"
+        "请按 detail 的说明操作，或联系客服" "do what detail says, or ask customer service";
+    CreditRefused FORBIDDEN "CREDIT_REFUSED"
+        "不能先充后付" "No credit for this charge"
+        "请改用 FREEZE 或 PREPAID" "choose payMode FREEZE or PREPAID";
+    ApprovalLimit FORBIDDEN "APPROVAL_LIMIT"
+        "超出审批限额" "Over the limit of this approver"
+        "请由限额更高的角色审批" "let a role with a higher limit approve it";
     InsufficientBalance PAYMENT_REQUIRED "INSUFFICIENT_BALANCE"
         "余额不足" "Not enough money"
         "请先充值" "top up first";
@@ -107,6 +116,24 @@ codes! {
     PaymentNotFound NOT_FOUND "PAYMENT_NOT_FOUND"
         "没有这笔支付" "There is no such payment"
         "请核对支付单号" "check the payment number";
+    RefundNotFound NOT_FOUND "REFUND_NOT_FOUND"
+        "没有这笔退款" "There is no such refund"
+        "请核对退款单号" "check the refund number";
+    SuspenseNotFound NOT_FOUND "SUSPENSE_NOT_FOUND"
+        "没有这笔长款" "There is no such money in suspense"
+        "请核对编号" "check the id";
+    ReconciliationNotFound NOT_FOUND "RECONCILIATION_NOT_FOUND"
+        "这一天还没有对账" "The day was not reconciled"
+        "请先发起对账：POST /reconciliations" "run it first: POST /reconciliations";
+    ItemNotFound NOT_FOUND "ITEM_NOT_FOUND"
+        "没有这条差异" "There is no such item"
+        "请核对日期和差异编号" "check the day and the item's id";
+    AdjustmentNotFound NOT_FOUND "ADJUSTMENT_NOT_FOUND"
+        "没有这笔调账" "There is no such adjustment"
+        "请核对调账编号" "check the adjustment's id";
+    WriteOffNotFound NOT_FOUND "WRITE_OFF_NOT_FOUND"
+        "没有这笔核销" "There is no such write-off"
+        "请核对核销编号" "check the write-off's id";
     IntegrationNotFound NOT_FOUND "INTEGRATION_NOT_FOUND"
         "没有这个集成账号" "There is no such integration"
         "请核对名称" "check the name";
@@ -131,6 +158,12 @@ codes! {
     IntegrationExists CONFLICT "INTEGRATION_EXISTS"
         "集成账号已存在" "The integration exists already"
         "请换一个名称，或先删除原账号" "use another name, or remove the account first";
+    ItemsOpen CONFLICT "ITEMS_OPEN"
+        "还有未处理的差异" "Items are open"
+        "请先处理这一天的差异" "resolve the items of the day first";
+    DayClosed CONFLICT "DAY_CLOSED"
+        "这一天已关账" "The day is closed"
+        "之后发现的差异会记入下一个未关账日" "what turns up later is an item of the next open day";
     RotationRunning CONFLICT "ROTATION_RUNNING"
         "密钥正在轮换" "The secret is being changed already"
         "请等充电桩用新密钥登录，或等到 secretRotation.until" "wait until the pile has used the next one, or for secretRotation.until";
@@ -170,6 +203,9 @@ codes! {
     Internal INTERNAL_SERVER_ERROR "INTERNAL"
         "服务内部错误" "The hub made a mistake"
         "请用同一个 Idempotency-Key 重试；若仍失败请联系运维" "try again with the same Idempotency-Key; tell operations if it stays";
+    ChannelUnavailable SERVICE_UNAVAILABLE "CHANNEL_UNAVAILABLE"
+        "支付渠道暂不可用" "The payment channel is unavailable"
+        "请用同一个 Idempotency-Key 稍后重试，或换一个支付渠道" "try again later with the same Idempotency-Key, or use another channel";
     StoreUnavailable SERVICE_UNAVAILABLE "STORE_UNAVAILABLE"
         "存储暂不可用" "The store is unavailable"
         "请用同一个 Idempotency-Key 稍后重试" "try again later with the same Idempotency-Key";

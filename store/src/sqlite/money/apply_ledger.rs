@@ -110,6 +110,7 @@ fn sums(
 fn rare_sums(next: &AccountState) -> rusqlite::Result<Option<String>> {
     let rare = RareSums {
         written_off: next.written_off.clone(),
+        refunded: next.refunded.clone(),
         transit: next.transit.clone(),
         suspense: next.suspense.clone(),
     };

@@ -82,6 +82,7 @@ pub(super) const ACCOUNT: &str = "user_id, available, frozen, version, entry_seq
 #[serde(rename_all = "camelCase")]
 pub(super) struct RareSums {
     pub(super) written_off: BTreeMap<OrderNo, Fen>,
+    pub(super) refunded: BTreeMap<OrderNo, Fen>,
     pub(super) transit: BTreeMap<String, Fen>,
     pub(super) suspense: BTreeMap<String, Fen>,
 }
@@ -90,7 +91,7 @@ pub(super) struct RareSums {
 pub(super) fn account(conn: &Connection, row: &Row<'_>) -> rusqlite::Result<AccountState> {
     let user_id: UserId = id(row, 0)?;
     let (holds, debts) = (holds(conn, user_id.as_str())?, debts(conn, user_id.as_str())?);
-    let RareSums { written_off, transit, suspense } = optional_body(row, 5)?.unwrap_or_default();
+    let RareSums { written_off, refunded, transit, suspense } = optional_body(row, 5)?.unwrap_or_default();
     Ok(AccountState {
         user_id,
         available: Fen(row.get(1)?),
@@ -100,6 +101,7 @@ pub(super) fn account(conn: &Connection, row: &Row<'_>) -> rusqlite::Result<Acco
         holds,
         debts,
         written_off,
+        refunded,
         transit,
         suspense,
     })
