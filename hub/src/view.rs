@@ -32,8 +32,6 @@ pub(crate) struct OrderView {
     #[schema(value_type = String)]
     pub(crate) payment_status: PaymentStatus,
     #[schema(value_type = String)]
-    pub(crate) pay_mode: PayMode,
-    #[schema(value_type = String)]
     pub(crate) link: LinkState,
     /// `FREEZE`, `PREPAID` or `POSTPAID`.
     #[schema(value_type = String)]
@@ -160,7 +158,6 @@ pub(crate) fn order_view(order: &Order, link: LinkState, live: Option<&Live>) ->
         connector_id: order.connector_id,
         status: order.status,
         payment_status: order.payment_status,
-        pay_mode: order.pay_mode,
         link,
         pay_mode: order.pay_mode,
         provisional: order.provisional,

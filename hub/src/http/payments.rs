@@ -148,13 +148,15 @@ pub(crate) async fn pay(State(app): State<App>, Path(payment_no): Path<String>) 
     params(("X-Timestamp" = String, Header), ("X-Signature" = String, Header)),
     responses((status = 200, body = Object, example = json!({"paymentNo": "Y…", "status": "SUCCESS"}))))]
 pub(crate) async fn callback(State(app): State<App>, request: Request) -> Result<Answer, Problem> {
-    let header = |name: &str| {
-        let value = request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        value.ok_or_else(|| Problem::new(Code::Unauthenticated, format!("the header {name} is missing")))
-    };
-    let (timestamp, signature) = (header("x-timestamp")?, header("x-signature")?);
+    let timestamp = header(request.headers(), "x-timestamp")?;
+    let signature = header(request.headers(), "x-signature")?;
     let raw = read_body(request, body_len_max(&app)).await?;
     take(&app, &timestamp, &signature, raw).await
+}
+
+fn header(headers: &HeaderMap, name: &str) -> Result<String, Problem> {
+    let value = headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    value.ok_or_else(|| Problem::new(Code::Unauthenticated, format!("the header {name} is missing")))
 }
 
 fn body_len_max(app: &App) -> usize {

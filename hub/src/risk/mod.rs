@@ -48,7 +48,7 @@ use store::money::{Commit, CommitOutcome, Conflict, Money, StoreError, Write};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 
 pub(crate) use filed::{Filing, HeldBill};
-pub(crate) use joint::{Joint, Verdict};
+pub(crate) use joint::Joint;
 pub(crate) use rules::{RulesError, read as read_rules};
 
 use crate::{

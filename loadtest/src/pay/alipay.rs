@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::{
-    ALIPAY_APP, Callback, PaySim, SELLER_ID, Signer, Telling,
+    ALIPAY_APP, Callback, PaySim, Signer, Telling,
     keys::{Keys, nonce},
     now,
     server::Reply,

@@ -99,7 +99,7 @@ pub(super) fn blacklisted(conn: &Connection, user_id: &UserId) -> Result<Option<
         // An entry of an earlier release has a reason only.
         let bare =
             |reason| BlacklistEntry { reason, by: String::new(), at: Timestamp::from_millis_clamped(0), until: None };
-        Ok(stored.map_or_else(|| row.get(0).map(bare), Ok)?)
+        stored.map_or_else(|| row.get(0).map(bare), Ok)
     })
 }
 
