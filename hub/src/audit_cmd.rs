@@ -1,5 +1,5 @@
-//! `pilehub audit`: every money invariant, recomputed from what is stored. Works beside a running hub, on one moment of
-//! its store, an account at a time.
+//! `pilehub audit`: the chain of the audit trail, and every money invariant, recomputed from what is stored. Works beside a
+//! running hub, on one moment of its store, an account at a time. The first breach found is told first.
 
 use std::{fmt::Write as _, path::Path, sync::Arc};
 
@@ -17,6 +17,7 @@ use store::{
 };
 
 use crate::{
+    audit_trail,
     cli::{Failure, print},
     config::Config,
 };
@@ -29,14 +30,12 @@ pub(crate) fn run(config: &Config) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(anyhow::Error::from)?;
     let report = runtime.block_on(audit(Path::new(&config.store.data_dir))).map_err(anyhow::Error::from)?;
     print(&report.text())?;
-    match report.count {
-        0 => Ok(()),
-        1 => Err(anyhow::anyhow!("1 breach: stop the hub and restore a backup, or find who changed the store").into()),
-        n => {
-            Err(anyhow::anyhow!("{n} breaches: stop the hub and restore a backup, or find who changed the store")
-                .into())
-        }
-    }
+    let Some(Breach { rule, what }) = report.breaches.first() else { return Ok(()) };
+    let count = if report.count == 1 { "1 breach".to_owned() } else { format!("{} breaches", report.count) };
+    Err(anyhow::anyhow!(
+        "{count}, the first: {rule}: {what}; stop the hub and restore a backup, or find who changed the store"
+    )
+    .into())
 }
 
 /// What an audit found.
@@ -46,6 +45,7 @@ struct Report {
     entries: usize,
     orders: usize,
     payments: usize,
+    audit_rows: usize,
     breaches: Vec<Breach>,
     count: usize,
 }
@@ -62,8 +62,8 @@ impl Report {
 
     fn text(&self) -> String {
         let mut text = format!(
-            "audited {} accounts, {} entries, {} orders, {} payments: ",
-            self.accounts, self.entries, self.orders, self.payments
+            "audited {} accounts, {} entries, {} orders, {} payments, {} rows of the audit trail: ",
+            self.accounts, self.entries, self.orders, self.payments, self.audit_rows
         );
         text.push_str(if self.count == 0 { "every invariant holds\n" } else { "BREACHED\n" });
         for Breach { rule, what } in &self.breaches {
@@ -82,6 +82,9 @@ async fn audit(dir: &Path) -> Result<Report, StoreError> {
     let snapshot = sqlite::open_read_only(dir)?;
     let (money, audit) = (snapshot.money(), snapshot.audit());
     let mut report = Report::default();
+    let (audit_rows, broken) = audit_trail::check(money.as_ref()).await?;
+    report.audit_rows = audit_rows;
+    report.add(broken);
     let mut conservation = Conservation::default();
     let mut cursor: Option<String> = None;
     loop {

@@ -19,7 +19,7 @@ use crate::{
     integration_cmd::{self, IntegrationCommand},
     keys::KeyError,
     pay::PayKeyError,
-    serve, token,
+    receipt_cmd, serve, token,
 };
 
 /// A realtime hub for EV charging piles.
@@ -72,6 +72,12 @@ enum Command {
     Audit {
         #[command(flatten)]
         place: Where,
+    },
+    /// Work a receipt out again, offline: hash, fees, segments, meter, entries.
+    VerifyReceipt {
+        /// The receipt as JSON, as `GET /orders/{no}/receipt` gives it.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
     },
     /// Look for what would keep the hub from working, with remedies.
     Doctor {
@@ -158,6 +164,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Demo { data_dir } => demo::run(data_dir),
         Command::Token { place, role, sub, ttl } => token::run(&load(&place)?, role, &sub, ttl),
         Command::Audit { place } => audit_cmd::run(&supported(load(&place)?)?),
+        Command::VerifyReceipt { file } => receipt_cmd::run(&file),
         Command::Doctor { place } => doctor::run(&load(&place)?),
         Command::Cert { place, what } => cert_cmd::run(&what, Path::new(&load(&place)?.store.data_dir)),
         Command::Integration { place, what } => integration_cmd::run(&load(&place)?, &what),

@@ -39,6 +39,23 @@ pub(crate) const TOPUP_FEN_MAX: i64 = 100_000_000;
 pub(crate) const BUCKETS_MAX: i64 = 2_000;
 /// Samples one telemetry answer is made from. Beyond: the later ones are left out and `truncated` says so.
 pub(crate) const SAMPLES_MAX: usize = 200_000;
+/// Movements of an account that one receipt is looked for in, back to the order's beginning. Beyond: 422.
+pub(crate) const RECEIPT_ENTRIES_MAX: usize = 100_000;
+/// Largest receipt that the command line reads, in bytes. Beyond: it is refused.
+pub(crate) const RECEIPT_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Movements of an account that one statement is worked out from, back to the month's beginning. Beyond: 422.
+pub(crate) const STATEMENT_ENTRIES_MAX: usize = 100_000;
+/// Pages of a list that are looked through for one page of what is asked for. Beyond: the page is short, its cursor leads on.
+pub(crate) const SIFT_READS_MAX: usize = 20;
+/// Rows of one export. Beyond: the export ends, and its last line says from where to ask on.
+pub(crate) const EXPORT_ROWS_MAX: usize = 1_000_000;
+/// By how much the machine's clock is thought to have been set back between two facts, in ms. Beyond: a fact from before
+/// may be missing where a list is looked through by time.
+pub(crate) const CLOCK_STEP_MS_MAX: i64 = 86_400_000;
+/// How often the heads of the audit trail are looked after, in seconds.
+pub(crate) const AUDIT_HEADS_EVERY_S: u64 = 600;
+/// Heads of the audit trail that are written in one round. Beyond: the next round.
+pub(crate) const AUDIT_HEADS_PER_ROUND_MAX: usize = 4_000;
 /// Orders one statistics answer is made from. Beyond: the older ones are left out and `truncated` says so.
 pub(crate) const STATS_ORDERS_MAX: usize = 100_000;
 /// Widest search radius, in metres. Beyond: 422.

@@ -1,6 +1,9 @@
 //! `pilehub`: a realtime hub for EV charging piles. This file reads the command line and turns outcomes into exit codes.
 
 mod audit_cmd;
+mod audit_heads;
+mod audit_trail;
+mod calendar;
 mod cert_cmd;
 mod cli;
 mod clock;
@@ -20,6 +23,7 @@ mod metrics;
 mod pages;
 mod pay;
 mod ready;
+mod receipt_cmd;
 mod reconcile;
 mod risk;
 mod serve;

@@ -1,6 +1,6 @@
 //! What the gate noticed, written down: rows of the audit trail, and alarms where a person must act.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use actors::Handle;
 use broker::Attempt;
@@ -49,15 +49,16 @@ enum Note {
 
 fn note(attempt: Attempt, clock: &dyn Clock) -> Option<Note> {
     let at = clock.now();
-    let row = |who: &str, action: String, target: String, detail: serde_json::Value| {
+    let row = |from: Option<IpAddr>, who: &str, action: String, target: String, detail: serde_json::Value| {
         let role = if who == STRANGER { STRANGER } else { "pile" };
         let actor = UserId::parse(who).ok()?;
-        Some(AuditRow { at, actor, role: role.to_owned(), address: None, action, target, detail: detail.to_string() })
+        let address = from.map(|address| address.to_string());
+        Some(AuditRow { at, actor, role: role.to_owned(), address, action, target, detail: detail.to_string() })
     };
     Some(match attempt {
         Attempt::Forbidden { pile, peer, what, topic } => {
             let action = format!("FORBIDDEN_{}", what.to_ascii_uppercase());
-            Note::Row(row(pile.as_str(), action, topic, json!({ "peer": peer.to_string() }))?)
+            Note::Row(row(Some(peer.ip()), pile.as_str(), action, topic, json!({ "peer": peer.to_string() }))?)
         }
         Attempt::Reader { name, peer, what, topic } => {
             let action = format!("FORBIDDEN_{}", what.to_ascii_uppercase());
@@ -67,13 +68,14 @@ fn note(attempt: Attempt, clock: &dyn Clock) -> Option<Note> {
                 at,
                 actor,
                 role: "integration".to_owned(),
-                address: None,
+                address: Some(peer.ip().to_string()),
                 action,
                 target: topic,
                 detail,
             })
         }
         Attempt::Certificate { peer, why } => Note::Row(row(
+            Some(peer.ip()),
             STRANGER,
             why.to_ascii_uppercase(),
             peer.ip().to_string(),
@@ -81,21 +83,31 @@ fn note(attempt: Attempt, clock: &dyn Clock) -> Option<Note> {
         )?),
         Attempt::Banned { from, pile, whole_address, guesses, lasts } => {
             let detail = json!({ "pileCode": pile, "wholeAddress": whole_address, "guesses": guesses, "lastsS": lasts.as_secs() });
-            Note::Row(row(STRANGER, "BANNED".to_owned(), from.to_string(), detail)?)
+            Note::Row(row(Some(from), STRANGER, "BANNED".to_owned(), from.to_string(), detail)?)
         }
         Attempt::Clone { pile, first, second } => {
             let detail = json!({ "first": first.to_string(), "second": second.to_string() });
-            let row = row(pile.as_str(), "CLONE".to_owned(), pile.to_string(), detail)?;
+            let row = row(Some(second.ip()), pile.as_str(), "CLONE".to_owned(), pile.to_string(), detail)?;
             let text = format!(
                 "two devices use this pile's identity, from {first} and from {second}; enrol the pile anew, or close its station to secrets"
             );
             Note::Alarm { pile, code: "PILE_CLONED", severity: Severity::High, text, row }
         }
-        Attempt::Storm { connections } => {
-            Note::Row(row(STRANGER, "STORM".to_owned(), "gate".to_owned(), json!({ "connections": connections }))?)
-        }
+        Attempt::Storm { connections } => Note::Row(row(
+            None,
+            STRANGER,
+            "STORM".to_owned(),
+            "gate".to_owned(),
+            json!({ "connections": connections }),
+        )?),
         Attempt::Flapping { pile, peer } => {
-            let row = row(pile.as_str(), "FLAPPING".to_owned(), pile.to_string(), json!({ "peer": peer.to_string() }))?;
+            let row = row(
+                Some(peer.ip()),
+                pile.as_str(),
+                "FLAPPING".to_owned(),
+                pile.to_string(),
+                json!({ "peer": peer.to_string() }),
+            )?;
             let text = format!("it connects again and again, from {peer}");
             Note::Alarm { pile, code: "PILE_FLAPPING", severity: Severity::Low, text, row }
         }

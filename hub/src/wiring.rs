@@ -29,6 +29,7 @@ use tokio::{
 };
 
 use crate::{
+    audit_heads,
     config::Config,
     credentials::{self, Credentials},
     http::{self, App, Calls, Parts, auth::Tokens, integrations},
@@ -120,6 +121,7 @@ impl Hub {
         let mut beside = Vec::from(live::spawn(&door));
         let attempts = gate.attempts().context("the gate's attempts are taken once")?;
         beside.push(tokio::spawn(Arc::clone(&credentials).run()));
+        beside.push(tokio::spawn(audit_heads::keep(actors.clone(), Arc::clone(&money), Arc::clone(&clock))));
         beside.push(tokio::spawn(trail::keep(actors.clone(), Arc::clone(&money), Arc::clone(&clock), attempts)));
         let reconciler = Arc::new(Reconciler::new(Arc::clone(&money), actors.clone(), Arc::clone(&clock)));
         beside.push(tokio::spawn(reconcile::keep(Arc::clone(&reconciler), timetable(&config))));

@@ -14,6 +14,8 @@
 //! | [`suspense`] | what becomes of money nobody knows the owner of |
 //! | [`reconcile`] | where channels, books and meters disagree |
 //! | [`settle`] | in which order the facts of a step are stored |
+//! | [`receipt`] | how somebody else works a bill out again |
+//! | [`statement`] | what a month did to a driver's money |
 //! | [`approval`] | whether two persons agreed before money moves by hand |
 //! | [`adjustment`], [`compensation`] | what is given back after a charge, by whom or by which rule |
 //! | [`debt`] | where a debt is, and what happens while it stays open |
@@ -32,9 +34,11 @@ pub mod limits;
 pub mod order;
 pub mod payment;
 pub mod pricing;
+pub mod receipt;
 pub mod reconcile;
 pub mod refund;
 pub mod risk;
 pub mod settle;
+pub mod statement;
 pub mod suspense;
 pub mod tariff;

@@ -142,8 +142,7 @@ fn the_worked_order_of_the_page_is_what_the_rules_say() {
     let top_up = |no: &str, fen| LedgerOp::TopUp { payment_no: no.to_owned(), amount: Fen(fen) };
     books.op(&top_up("Y1", 4_000));
     let order = books.plan(settle::place(&order(&tariff), &books.account, &RULES, at("09:40:00")).unwrap());
-    let order =
-        books.plan(settle::evidence(&order, &books.account, at("09:41:00"), None, at("09:41:00")).unwrap());
+    let order = books.plan(settle::evidence(&order, &books.account, at("09:41:00"), None, at("09:41:00")).unwrap());
     let facts = RecordFacts {
         stop_reason: StopReason::User,
         fault_code: None,

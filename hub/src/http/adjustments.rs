@@ -20,12 +20,13 @@ use utoipa::ToSchema;
 use super::{
     answer::{Answer, Listed},
     audit::audit_row,
-    auth::{By, FINANCE_ADMIN, FINANCE_SERVICE, STAFF},
+    auth::By,
     idempotency::{Call, once},
     input::{Params, body, within, words},
     joint::{self, Rejection, Shape, found},
     orders::visible,
     problem::{Code, Problem},
+    rights::{ADJUSTMENTS_APPROVE, ADJUSTMENTS_CREATE, ADJUSTMENTS_GET, ADJUSTMENTS_LIST, ADJUSTMENTS_REJECT},
     risk::may,
     state::App,
 };
@@ -79,7 +80,7 @@ pub(crate) struct AdjustmentView {
 /// Asks for a refund of what was paid for an order (service, finance).
 #[utoipa::path(post, path = "/adjustments", tag = "adjustments", request_body = NewAdjustment,
     responses((status = 201, body = AdjustmentView)))]
-pub(crate) async fn create(State(app): State<App>, by: By<FINANCE_SERVICE>, call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn create(State(app): State<App>, by: By<ADJUSTMENTS_CREATE>, call: Call) -> Result<Answer, Problem> {
     let (task, caller) = (app.clone(), by.sub.clone());
     once(&app, &caller, call, move |key, bytes| async move {
         let new: NewAdjustment = body(&bytes)?;
@@ -115,7 +116,7 @@ fn refused(error: &AdjustmentError) -> Problem {
     responses((status = 200, body = AdjustmentView)))]
 pub(crate) async fn approve(
     State(app): State<App>,
-    by: By<FINANCE_ADMIN>,
+    by: By<ADJUSTMENTS_APPROVE>,
     Path(id): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {
@@ -127,7 +128,7 @@ pub(crate) async fn approve(
     request_body = Rejection, responses((status = 200, body = AdjustmentView)))]
 pub(crate) async fn reject(
     State(app): State<App>,
-    by: By<FINANCE_ADMIN>,
+    by: By<ADJUSTMENTS_REJECT>,
     Path(id): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {
@@ -141,7 +142,7 @@ pub(crate) async fn reject(
     responses((status = 200, body = Listed<AdjustmentView>)))]
 pub(crate) async fn list(
     State(app): State<App>,
-    _by: By<STAFF>,
+    _by: By<ADJUSTMENTS_LIST>,
     params: Params,
 ) -> Result<Json<Listed<AdjustmentView>>, Problem> {
     let filter = CaseFilter {
@@ -160,7 +161,7 @@ pub(crate) async fn list(
     responses((status = 200, body = AdjustmentView)))]
 pub(crate) async fn get(
     State(app): State<App>,
-    _by: By<STAFF>,
+    _by: By<ADJUSTMENTS_GET>,
     Path(id): Path<String>,
 ) -> Result<Json<AdjustmentView>, Problem> {
     let filed: Filing<Adjustment> = found(&app, &id, Code::AdjustmentNotFound).await?;

@@ -13,10 +13,11 @@ use utoipa::ToSchema;
 use super::{
     answer::{Answer, Listed},
     audit::audit_row,
-    auth::{By, OPS, STAFF},
+    auth::By,
     idempotency::{Call, once},
     input::Params,
     problem::{Code, Problem},
+    rights::{ALARMS_ACK, ALARMS_LIST},
     state::App,
 };
 
@@ -53,7 +54,7 @@ pub(crate) struct AlarmView {
     responses((status = 200, body = Listed<AlarmView>)))]
 pub(crate) async fn list(
     State(app): State<App>,
-    _by: By<STAFF>,
+    _by: By<ALARMS_LIST>,
     params: Params,
 ) -> Result<Json<Listed<AlarmView>>, Problem> {
     let state = params.text("state").map(state_of).transpose()?;
@@ -66,7 +67,7 @@ pub(crate) async fn list(
     responses((status = 200, body = AlarmView)))]
 pub(crate) async fn ack(
     State(app): State<App>,
-    by: By<OPS>,
+    by: By<ALARMS_ACK>,
     Path(id): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {

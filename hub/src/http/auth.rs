@@ -1,8 +1,11 @@
 //! Who calls: HS256 tokens with `sub`, `role` and `exp` [CONTRACT 3]. The role column of the contract is exact, so a
-//! handler says in its signature which roles may call it: `By<ADMIN>`.
+//! handler says in its signature which right it takes: `By<STATIONS_CREATE>`. Which roles have it says the table in
+//! [`rights`](super::rights).
+
+use std::net::SocketAddr;
 
 use axum::{
-    extract::FromRequestParts,
+    extract::{ConnectInfo, FromRequestParts},
     http::{header, request::Parts},
 };
 use domain::UserId;
@@ -10,6 +13,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    listener::Peer,
     problem::{Code, Problem},
     state::App,
 };
@@ -35,8 +39,6 @@ pub(crate) const DRIVER_FINANCE: Roles = DRIVER | FINANCE;
 pub(crate) const DRIVER_FINANCE_SERVICE: Roles = DRIVER | FINANCE | SERVICE;
 pub(crate) const FINANCE_AUDITOR: Roles = FINANCE | AUDITOR;
 pub(crate) const DRIVER_OPS_SERVICE: Roles = DRIVER | OPS | SERVICE;
-pub(crate) const DRIVER_SERVICE_FINANCE: Roles = DRIVER | SERVICE | FINANCE;
-pub(crate) const SERVICE_FINANCE: Roles = SERVICE | FINANCE;
 pub(crate) const RISK_AUDITOR: Roles = RISK | AUDITOR;
 pub(crate) const RISK_SERVICE: Roles = RISK | SERVICE;
 
@@ -70,7 +72,7 @@ impl Role {
         }
     }
 
-    const fn bit(self) -> Roles {
+    pub(crate) const fn bit(self) -> Roles {
         match self {
             Self::Driver => DRIVER,
             Self::Service => SERVICE,
@@ -81,6 +83,11 @@ impl Role {
             Self::Auditor => AUDITOR,
         }
     }
+}
+
+/// The roles of a set.
+pub(crate) fn roles_of(roles: Roles) -> impl Iterator<Item = Role> {
+    Role::ALL.into_iter().filter(move |role| role.bit() & roles != 0)
 }
 
 /// What a token says; other claims are ignored.
@@ -142,6 +149,8 @@ impl Tokens {
 pub(crate) struct By<const ROLES: Roles> {
     pub(crate) sub: UserId,
     pub(crate) role: Role,
+    /// Where the call came from, as the socket says.
+    pub(crate) address: Option<SocketAddr>,
 }
 
 impl<const ROLES: Roles> By<ROLES> {
@@ -170,11 +179,12 @@ impl<const ROLES: Roles> FromRequestParts<App> for By<ROLES> {
             .ok_or_else(|| Problem::new(Code::Unauthenticated, "the header Authorization is no bearer token"))?;
         let (sub, role) = app.tokens.check(token)?;
         if role.bit() & ROLES == 0 {
-            let allowed: Vec<_> = Role::ALL.iter().filter(|r| r.bit() & ROLES != 0).map(|r| r.as_str()).collect();
+            let allowed: Vec<_> = roles_of(ROLES).map(Role::as_str).collect();
             let detail = format!("the role {} may not do this; it takes {}", role.as_str(), allowed.join(" or "));
             return Err(Problem::new(Code::Forbidden, detail));
         }
-        Ok(Self { sub, role })
+        let address = parts.extensions.get::<ConnectInfo<Peer>>().map(|ConnectInfo(Peer(peer))| *peer);
+        Ok(Self { sub, role, address })
     }
 }
 

@@ -16,11 +16,12 @@ use utoipa::ToSchema;
 
 use super::{
     answer::Answer,
-    auth::{By, OPS},
+    auth::By,
     idempotency::{Call, once},
     input::{body, within},
     piles::code_of,
     problem::{Code, Problem},
+    rights::{COMMANDS_CREATE, COMMANDS_GET},
     state::App,
 };
 use crate::ids::new_id;
@@ -80,7 +81,7 @@ pub(crate) struct CommandView {
     request_body = NewCommand, responses((status = 202, body = Object, example = json!({"commandId": "C…"}))))]
 pub(crate) async fn create(
     State(app): State<App>,
-    by: By<OPS>,
+    by: By<COMMANDS_CREATE>,
     Path(code): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {
@@ -105,7 +106,7 @@ pub(crate) async fn create(
     responses((status = 200, body = CommandView)))]
 pub(crate) async fn get(
     State(app): State<App>,
-    _by: By<OPS>,
+    _by: By<COMMANDS_GET>,
     Path(id): Path<String>,
 ) -> Result<Json<CommandView>, Problem> {
     let unknown = || Problem::new(Code::CommandNotFound, format!("there is no command {id}"));

@@ -15,11 +15,12 @@ use utoipa::ToSchema;
 
 use super::{
     answer::{Answer, Listed},
-    auth::{By, DRIVER, DRIVER_FINANCE_SERVICE},
+    auth::By,
     idempotency::{Call, once},
     input::{Params, body, within},
     orders::visible,
     problem::Problem,
+    rights::{DEBTS_LIST, DEBTS_REPAY},
     state::App,
 };
 use crate::limits::TOPUP_FEN_MAX;
@@ -51,7 +52,7 @@ pub(crate) struct Repaid {
     request_body = Repayment, responses((status = 200, body = Repaid)))]
 pub(crate) async fn repay(
     State(app): State<App>,
-    by: By<DRIVER>,
+    by: By<DEBTS_REPAY>,
     Path(no): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {
@@ -108,7 +109,7 @@ pub(crate) struct DebtView {
     responses((status = 200, body = Listed<DebtView>)))]
 pub(crate) async fn list(
     State(app): State<App>,
-    by: By<DRIVER_FINANCE_SERVICE>,
+    by: By<DEBTS_LIST>,
     params: Params,
 ) -> Result<Json<Listed<DebtView>>, Problem> {
     let state = params.one_of("state", &STATES)?;

@@ -18,11 +18,12 @@ use utoipa::ToSchema;
 use super::{
     answer::{Answer, Listed},
     audit::audit_row,
-    auth::{By, RISK},
+    auth::By,
     idempotency::{Call, once},
     input::{body, words},
     orders::{shown, visible},
     problem::Problem,
+    rights::{HOLDS_APPROVE, HOLDS_LIST, HOLDS_REJECT},
     state::App,
 };
 use crate::{risk::HeldBill, view::OrderView};
@@ -98,7 +99,7 @@ pub(crate) struct StrikeView {
 
 /// Orders that wait for a person (risk).
 #[utoipa::path(get, path = "/holds", tag = "risk", responses((status = 200, body = Listed<HoldView>)))]
-pub(crate) async fn list(State(app): State<App>, _by: By<RISK>) -> Result<Json<Listed<HoldView>>, Problem> {
+pub(crate) async fn list(State(app): State<App>, _by: By<HOLDS_LIST>) -> Result<Json<Listed<HoldView>>, Problem> {
     let open = app.money.open_orders().await?;
     let mut items = Vec::new();
     for order in open.iter().filter(|order| order.status == OrderStatus::Held) {
@@ -150,7 +151,7 @@ fn mean_power(bill: &Bill) -> Option<i64> {
     request_body = Decision, responses((status = 200, body = Decided)))]
 pub(crate) async fn approve(
     State(app): State<App>,
-    by: By<RISK>,
+    by: By<HOLDS_APPROVE>,
     Path(no): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {
@@ -162,14 +163,14 @@ pub(crate) async fn approve(
     request_body = Decision, responses((status = 200, body = Decided)))]
 pub(crate) async fn reject(
     State(app): State<App>,
-    by: By<RISK>,
+    by: By<HOLDS_REJECT>,
     Path(no): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {
     decide(app, by, no, call, false).await
 }
 
-async fn decide(app: App, by: By<RISK>, no: String, call: Call, approved: bool) -> Result<Answer, Problem> {
+async fn decide(app: App, by: By<HOLDS_APPROVE>, no: String, call: Call, approved: bool) -> Result<Answer, Problem> {
     let (task, caller) = (app.clone(), by.sub.clone());
     once(&app, &caller, call, move |key, bytes| async move {
         let decision: Decision = body(&bytes)?;

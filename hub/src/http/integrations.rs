@@ -16,10 +16,11 @@ use utoipa::ToSchema;
 use super::{
     answer::{Answer, Listed},
     audit::audit_row,
-    auth::{ADMIN, By, STAFF},
+    auth::By,
     idempotency::{Call, OnceKey, once, refilled},
     input::{body, id, within},
     problem::{Code, Problem},
+    rights::{INTEGRATIONS_CREATE, INTEGRATIONS_LIST, INTEGRATIONS_REMOVE},
     state::App,
 };
 use crate::limits::{INTEGRATION_STATIONS_MAX, INTEGRATIONS_MAX};
@@ -65,7 +66,7 @@ pub(crate) struct IntegrationView {
 /// Makes an account that reads, and only reads, what piles send (admin).
 #[utoipa::path(post, path = "/integrations", tag = "registry", request_body = NewIntegration,
     responses((status = 201, body = IntegrationMade)))]
-pub(crate) async fn create(State(app): State<App>, by: By<ADMIN>, call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn create(State(app): State<App>, by: By<INTEGRATIONS_CREATE>, call: Call) -> Result<Answer, Problem> {
     let (task, caller) = (app.clone(), by.sub.clone());
     let seed = call.key_of(&caller);
     let answer = once(&app, &caller, call, move |key, bytes| async move { add(&task, &by, key, &bytes).await }).await?;
@@ -77,7 +78,10 @@ pub(crate) async fn create(State(app): State<App>, by: By<ADMIN>, call: Call) ->
 /// All integrations (staff).
 #[utoipa::path(get, path = "/integrations", tag = "registry",
     responses((status = 200, body = Listed<IntegrationView>)))]
-pub(crate) async fn list(State(app): State<App>, _by: By<STAFF>) -> Result<Json<Listed<IntegrationView>>, Problem> {
+pub(crate) async fn list(
+    State(app): State<App>,
+    _by: By<INTEGRATIONS_LIST>,
+) -> Result<Json<Listed<IntegrationView>>, Problem> {
     let all = app.money.integrations().await?;
     Ok(Json(Listed::whole(all.into_iter().map(|one| view(&app, one)).collect())))
 }
@@ -87,7 +91,7 @@ pub(crate) async fn list(State(app): State<App>, _by: By<STAFF>) -> Result<Json<
     responses((status = 200, body = IntegrationView)))]
 pub(crate) async fn remove(
     State(app): State<App>,
-    by: By<ADMIN>,
+    by: By<INTEGRATIONS_REMOVE>,
     Path(name): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {
@@ -110,7 +114,7 @@ pub(crate) async fn remove(
     .await
 }
 
-async fn add(app: &App, by: &By<ADMIN>, key: Option<OnceKey>, bytes: &[u8]) -> Result<Answer, Problem> {
+async fn add(app: &App, by: &By<INTEGRATIONS_CREATE>, key: Option<OnceKey>, bytes: &[u8]) -> Result<Answer, Problem> {
     let new: NewIntegration = body(bytes)?;
     let now = app.now();
     let mut integration = checked(app, &new, now)?;

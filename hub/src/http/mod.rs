@@ -3,6 +3,7 @@
 //! It checks what callers send, asks the actors or the store, and shapes answers. It decides nothing about charging
 //! or money, and knows neither MQTT nor SQL.
 
+mod accept;
 mod adjustments;
 mod alarms;
 mod answer;
@@ -16,6 +17,7 @@ mod idempotency;
 mod input;
 pub(crate) mod integrations;
 mod joint;
+mod ledger;
 mod limiter;
 pub(crate) mod listener;
 mod openapi;
@@ -26,14 +28,19 @@ mod piles;
 pub(crate) mod problem;
 mod public_url;
 mod quarantine;
+mod receipts;
 mod reconciliations;
 mod refunds;
+pub(crate) mod rights;
 mod risk;
+mod sift;
 mod state;
+mod statements;
 mod stations;
 mod stats;
 mod supervision;
 mod suspense;
+mod table;
 mod tariffs;
 mod tickets;
 mod users;
@@ -63,9 +70,7 @@ const ASYNCAPI: &str = include_str!("../api/asyncapi.yaml");
 
 /// Every call of the hub. `others` are the routes of the live push and the pages.
 pub(crate) fn router(app: &App, others: Router) -> Router {
-    let (router, document) =
-        OpenApiRouter::with_openapi(openapi::Document::openapi()).nest("/api/v1", api()).split_for_parts();
-    let document = openapi::complete(document);
+    let (router, document) = described();
     let limiter = limiter::Limiter::new(app.config.limits.http_requests_per_address_per_s_max);
     router
         .merge(health::routes())
@@ -78,6 +83,19 @@ pub(crate) fn router(app: &App, others: Router) -> Router {
         .layer(from_fn_with_state(limiter, limiter::limit))
         .layer(from_fn(problem::speak))
         .layer(from_fn(measured))
+}
+
+/// The API and its document.
+fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
+    let (router, document) =
+        OpenApiRouter::with_openapi(openapi::Document::openapi()).nest("/api/v1", api()).split_for_parts();
+    (router, openapi::complete(document))
+}
+
+/// What `/api/openapi.json` says.
+#[cfg(test)]
+pub(crate) fn document() -> utoipa::openapi::OpenApi {
+    described().1
 }
 
 fn api() -> OpenApiRouter<App> {
@@ -106,11 +124,14 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(orders::get))
         .routes(routes!(orders::stop))
         .routes(routes!(orders::history))
+        .routes(routes!(receipts::receipt))
         .routes(routes!(tickets::ticket))
         .routes(routes!(tickets::link))
         .routes(routes!(tickets::ops_ticket))
         .routes(routes!(wallet::wallet))
         .routes(routes!(wallet::entries))
+        .routes(routes!(statements::months))
+        .routes(routes!(statements::statement))
         .routes(routes!(wallet::topup))
         .routes(routes!(payments::callback))
         .routes(routes!(payments::channel_callback))
@@ -126,6 +147,8 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(suspense::approve))
         .routes(routes!(debts::list))
         .routes(routes!(debts::repay))
+        .routes(routes!(ledger::entries))
+        .routes(routes!(ledger::export))
         .routes(routes!(write_offs::create))
         .routes(routes!(write_offs::list))
         .routes(routes!(write_offs::get))
@@ -155,6 +178,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(quarantine::get))
         .routes(routes!(quarantine::replay))
         .routes(routes!(audit::list))
+        .routes(routes!(audit::heads))
         .routes(routes!(stats::stats))
         .routes(routes!(supervision::supervision))
 }

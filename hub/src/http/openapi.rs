@@ -4,10 +4,16 @@ use utoipa::{
     Modify, OpenApi, ToSchema,
     openapi::{
         self, Content, RefOr, Required, ResponseBuilder, Schema,
+        extensions::ExtensionsBuilder,
         path::{Operation, ParameterBuilder, ParameterIn},
         schema::{ObjectBuilder, Type},
         security::{Http, HttpAuthScheme, SecurityScheme},
     },
+};
+
+use super::{
+    auth::{self, Role},
+    rights::{self, Right},
 };
 
 /// The document without its paths.
@@ -74,24 +80,31 @@ impl Modify for Security {
     }
 }
 
-/// Adds what every call has: refusals, and the idempotency key of calls with an effect.
+/// Adds what every call has: refusals, who may make it, and the idempotency key of calls with an effect.
 pub(crate) fn complete(mut document: openapi::OpenApi) -> openapi::OpenApi {
-    for item in document.paths.paths.values_mut() {
-        for (operation, has_effect) in [
-            (item.get.as_mut(), false),
-            (item.post.as_mut(), true),
-            (item.put.as_mut(), true),
-            (item.delete.as_mut(), true),
+    for (path, item) in &mut document.paths.paths {
+        for (operation, method, has_effect) in [
+            (item.get.as_mut(), "GET", false),
+            (item.post.as_mut(), "POST", true),
+            (item.put.as_mut(), "PUT", true),
+            (item.delete.as_mut(), "DELETE", true),
         ] {
             if let Some(operation) = operation {
-                complete_one(operation, has_effect);
+                let right = rights::of(method, path.strip_prefix("/api/v1").unwrap_or(path));
+                complete_one(operation, has_effect, right);
             }
         }
     }
     document
 }
 
-fn complete_one(operation: &mut Operation, has_effect: bool) {
+fn complete_one(operation: &mut Operation, has_effect: bool, right: Option<&Right>) {
+    if let Some(right) = right {
+        let roles: Vec<&str> = auth::roles_of(right.roles).map(Role::as_str).collect();
+        let said = ExtensionsBuilder::new().add("x-roles", roles);
+        let said = right.two_persons.into_iter().fold(said, |said, rule| said.add("x-two-persons", rule));
+        operation.extensions.get_or_insert_default().merge(said.build());
+    }
     let problem = Content::new(Some(RefOr::Ref(openapi::Ref::from_schema_name("Problem"))));
     let refusal = ResponseBuilder::new().description("Refused").content("application/problem+json", problem).build();
     operation.responses.responses.insert("default".to_owned(), RefOr::T(refusal));

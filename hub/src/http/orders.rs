@@ -16,11 +16,12 @@ use utoipa::ToSchema;
 
 use super::{
     answer::{Answer, Listed},
-    auth::{ANYONE, By, DRIVER, DRIVER_OPS_SERVICE, Role, Roles},
+    auth::{By, Role, Roles},
     idempotency::{Call, once},
     input::{Params, body, id, scaled, within},
     pay_modes::limit_for,
     problem::{Code, Problem},
+    rights::{ORDERS_CREATE, ORDERS_GET, ORDERS_HISTORY, ORDERS_LIST, ORDERS_STOP},
     risk::may,
     state::App,
 };
@@ -93,7 +94,7 @@ pub(crate) struct HistoryView {
 /// Starts a charge (driver).
 #[utoipa::path(post, path = "/orders", tag = "orders", request_body = NewOrder,
     responses((status = 201, body = Placed)))]
-pub(crate) async fn create(State(app): State<App>, by: By<DRIVER>, call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn create(State(app): State<App>, by: By<ORDERS_CREATE>, call: Call) -> Result<Answer, Problem> {
     let (task, caller) = (app.clone(), by.sub.clone());
     once(&app, &caller, call, move |key, bytes| async move {
         let new: NewOrder = body(&bytes)?;
@@ -147,7 +148,7 @@ fn limit_of(limit: &NewLimit) -> Result<OrderLimit, Problem> {
     responses((status = 202, body = Stopped)))]
 pub(crate) async fn stop(
     State(app): State<App>,
-    by: By<DRIVER_OPS_SERVICE>,
+    by: By<ORDERS_STOP>,
     Path(no): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {
@@ -174,7 +175,7 @@ fn stopped(order: &Order) -> Answer {
     responses((status = 200, body = OrderView)))]
 pub(crate) async fn get(
     State(app): State<App>,
-    by: By<ANYONE>,
+    by: By<ORDERS_GET>,
     Path(no): Path<String>,
 ) -> Result<Json<OrderView>, Problem> {
     let order = visible(&app, &by, &no).await?;
@@ -188,7 +189,7 @@ pub(crate) async fn get(
     responses((status = 200, body = Listed<OrderView>)))]
 pub(crate) async fn list(
     State(app): State<App>,
-    by: By<ANYONE>,
+    by: By<ORDERS_LIST>,
     params: Params,
 ) -> Result<Json<Listed<OrderView>>, Problem> {
     let asked: Option<UserId> = params.id("userId")?;
@@ -205,7 +206,7 @@ pub(crate) async fn list(
     responses((status = 200, body = Listed<HistoryView>)))]
 pub(crate) async fn history(
     State(app): State<App>,
-    by: By<ANYONE>,
+    by: By<ORDERS_HISTORY>,
     Path(no): Path<String>,
 ) -> Result<Json<Listed<HistoryView>>, Problem> {
     let order = visible(&app, &by, &no).await?;

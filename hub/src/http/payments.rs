@@ -19,10 +19,11 @@ use utoipa::ToSchema;
 
 use super::{
     answer::{Answer, Listed},
-    auth::{By, DRIVER_FINANCE_SERVICE, FINANCE_SERVICE},
+    auth::By,
     idempotency::read_body,
     input::{Params, body},
     problem::{Code, Problem},
+    rights::{PAYMENTS_GET, PAYMENTS_LIST},
     state::App,
 };
 use crate::{
@@ -71,7 +72,7 @@ pub(crate) struct PaymentView {
     responses((status = 200, body = Listed<PaymentView>)))]
 pub(crate) async fn list(
     State(app): State<App>,
-    _by: By<FINANCE_SERVICE>,
+    _by: By<PAYMENTS_LIST>,
     params: Params,
 ) -> Result<Json<Listed<PaymentView>>, Problem> {
     let (cursor, max) = (params.cursor(), params.limit()?);
@@ -92,7 +93,7 @@ pub(crate) async fn list(
     responses((status = 200, body = PaymentView)))]
 pub(crate) async fn get(
     State(app): State<App>,
-    by: By<DRIVER_FINANCE_SERVICE>,
+    by: By<PAYMENTS_GET>,
     Path(no): Path<String>,
 ) -> Result<Json<PaymentView>, Problem> {
     Ok(Json(view(visible(&app, &by, &no).await?)))

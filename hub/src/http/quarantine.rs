@@ -13,10 +13,11 @@ use utoipa::ToSchema;
 use super::{
     answer::{Answer, Listed},
     audit::audit_row,
-    auth::{By, OPS},
+    auth::By,
     idempotency::{Call, once},
     input::Params,
     problem::{Code, Problem},
+    rights::{QUARANTINE_GET, QUARANTINE_LIST, QUARANTINE_REPLAY},
     state::App,
 };
 use crate::ids::hex;
@@ -52,7 +53,7 @@ pub(crate) struct QuarantineView {
     responses((status = 200, body = Listed<QuarantineView>)))]
 pub(crate) async fn list(
     State(app): State<App>,
-    _by: By<OPS>,
+    _by: By<QUARANTINE_LIST>,
     params: Params,
 ) -> Result<Json<Listed<QuarantineView>>, Problem> {
     let limit = params.limit()?;
@@ -67,7 +68,7 @@ pub(crate) async fn list(
     responses((status = 200, body = QuarantineView)))]
 pub(crate) async fn get(
     State(app): State<App>,
-    _by: By<OPS>,
+    _by: By<QUARANTINE_GET>,
     Path(id): Path<String>,
 ) -> Result<Json<QuarantineView>, Problem> {
     Ok(Json(view(frame(&app, &id).await?, true)))
@@ -78,7 +79,7 @@ pub(crate) async fn get(
     responses((status = 200, body = QuarantineView)))]
 pub(crate) async fn replay(
     State(app): State<App>,
-    by: By<OPS>,
+    by: By<QUARANTINE_REPLAY>,
     Path(id): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {

@@ -19,10 +19,15 @@ use utoipa::ToSchema;
 use super::{
     answer::{Answer, Listed},
     audit::audit_row,
-    auth::{By, FINANCE, FINANCE_AUDITOR},
+    auth::{By, FINANCE},
     idempotency::{Call, OnceKey, once},
     input::{Params, body, words},
     problem::{Code, Language, Problem},
+    rights::{
+        RECONCILIATIONS_APPROVE, RECONCILIATIONS_BILLS, RECONCILIATIONS_CLOSE, RECONCILIATIONS_EXPORT,
+        RECONCILIATIONS_GET, RECONCILIATIONS_IMPORT, RECONCILIATIONS_LIST, RECONCILIATIONS_PAGE,
+        RECONCILIATIONS_RESOLVE, RECONCILIATIONS_RUN, RECONCILIATIONS_TABLE,
+    },
     state::App,
 };
 use crate::reconcile::{self, CloseStep, KeptBill, Ran, Trouble};
@@ -160,7 +165,7 @@ pub(crate) struct BillView {
 /// Compares a day: channels × payments × books, and bills × registers (finance). The same facts again change nothing.
 #[utoipa::path(post, path = "/reconciliations", tag = "reconciliation", request_body = Asked,
     responses((status = 201, body = RanView), (status = 200, body = RanView)))]
-pub(crate) async fn run(State(app): State<App>, by: By<FINANCE>, call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(State(app): State<App>, by: By<RECONCILIATIONS_RUN>, call: Call) -> Result<Answer, Problem> {
     let (task, caller) = (app.clone(), by.sub.clone());
     once(&app, &caller, call, move |key, bytes| async move {
         let asked: Asked = body(&bytes)?;
@@ -182,7 +187,7 @@ pub(crate) async fn run(State(app): State<App>, by: By<FINANCE>, call: Call) -> 
     responses((status = 200, body = Listed<BookView>)))]
 pub(crate) async fn list(
     State(app): State<App>,
-    _by: By<FINANCE_AUDITOR>,
+    _by: By<RECONCILIATIONS_LIST>,
     params: Params,
 ) -> Result<Json<Listed<BookView>>, Problem> {
     let page = app.reconciler.books(params.cursor(), params.limit()?).await?;
@@ -196,7 +201,7 @@ pub(crate) async fn list(
     responses((status = 200, body = DayView)))]
 pub(crate) async fn get(
     State(app): State<App>,
-    _by: By<FINANCE_AUDITOR>,
+    _by: By<RECONCILIATIONS_GET>,
     Path(day): Path<String>,
     params: Params,
 ) -> Result<Json<DayView>, Problem> {
@@ -218,7 +223,7 @@ pub(crate) async fn get(
     responses((status = 200, body = BillView)))]
 pub(crate) async fn import(
     State(app): State<App>,
-    by: By<FINANCE>,
+    by: By<RECONCILIATIONS_IMPORT>,
     Path(day): Path<String>,
     params: Params,
     call: Call,
@@ -244,7 +249,7 @@ pub(crate) async fn import(
     responses((status = 200, body = Listed<BillView>)))]
 pub(crate) async fn bills(
     State(app): State<App>,
-    _by: By<FINANCE_AUDITOR>,
+    _by: By<RECONCILIATIONS_BILLS>,
     Path(day): Path<String>,
 ) -> Result<Json<Listed<BillView>>, Problem> {
     let bills = app.reconciler.bills(day_of("day", &day)?).await?;
@@ -257,7 +262,7 @@ pub(crate) async fn bills(
     responses((status = 200, content_type = "text/csv", body = String)))]
 pub(crate) async fn export(
     State(app): State<App>,
-    _by: By<FINANCE_AUDITOR>,
+    _by: By<RECONCILIATIONS_EXPORT>,
     Path(day): Path<String>,
     params: Params,
 ) -> Result<Response, Problem> {
@@ -275,7 +280,7 @@ pub(crate) async fn export(
     responses((status = 200, body = Object)))]
 pub(crate) async fn resolve(
     State(app): State<App>,
-    by: By<FINANCE>,
+    by: By<RECONCILIATIONS_RESOLVE>,
     Path((day, id)): Path<(String, String)>,
     call: Call,
 ) -> Result<Answer, Problem> {
@@ -304,7 +309,7 @@ pub(crate) async fn resolve(
     responses((status = 200, body = BookView)))]
 pub(crate) async fn close(
     State(app): State<App>,
-    by: By<FINANCE>,
+    by: By<RECONCILIATIONS_CLOSE>,
     Path(day): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {
@@ -316,7 +321,7 @@ pub(crate) async fn close(
     params(("day" = String, Path)), responses((status = 200, body = BookView)))]
 pub(crate) async fn approve(
     State(app): State<App>,
-    by: By<FINANCE>,
+    by: By<RECONCILIATIONS_APPROVE>,
     Path(day): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {
@@ -346,7 +351,7 @@ async fn close_step(app: App, by: By<FINANCE>, day: String, call: Call, step: Cl
     params(("day" = String, Path)), responses((status = 200, content_type = "text/csv", body = String)))]
 pub(crate) async fn report_csv(
     State(app): State<App>,
-    _by: By<FINANCE_AUDITOR>,
+    _by: By<RECONCILIATIONS_TABLE>,
     Path(day): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -361,7 +366,7 @@ pub(crate) async fn report_csv(
     params(("day" = String, Path)), responses((status = 200, content_type = "text/html", body = String)))]
 pub(crate) async fn report_html(
     State(app): State<App>,
-    _by: By<FINANCE_AUDITOR>,
+    _by: By<RECONCILIATIONS_PAGE>,
     Path(day): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

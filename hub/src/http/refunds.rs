@@ -17,11 +17,12 @@ use utoipa::ToSchema;
 use super::{
     answer::{Answer, Listed},
     audit::audit_row,
-    auth::{By, DRIVER_FINANCE, DRIVER_FINANCE_SERVICE, FINANCE, FINANCE_SERVICE},
+    auth::By,
     idempotency::{Call, once},
     input::{Params, body, within, words},
     payments::visible,
     problem::{Code, Problem},
+    rights::{REFUNDS_CREATE, REFUNDS_GET, REFUNDS_LIST, REFUNDS_RESOLVE},
     state::App,
 };
 use crate::{
@@ -118,7 +119,7 @@ impl RefundView {
     request_body = NewRefund, responses((status = 201, body = RefundView)))]
 pub(crate) async fn create(
     State(app): State<App>,
-    by: By<DRIVER_FINANCE>,
+    by: By<REFUNDS_CREATE>,
     Path(no): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {
@@ -161,7 +162,7 @@ pub(crate) async fn create(
     responses((status = 200, body = Listed<RefundView>)))]
 pub(crate) async fn list(
     State(app): State<App>,
-    _by: By<FINANCE_SERVICE>,
+    _by: By<REFUNDS_LIST>,
     params: Params,
 ) -> Result<Json<Listed<RefundView>>, Problem> {
     let filter = CaseFilter {
@@ -180,7 +181,7 @@ pub(crate) async fn list(
     responses((status = 200, body = RefundView)))]
 pub(crate) async fn get(
     State(app): State<App>,
-    by: By<DRIVER_FINANCE_SERVICE>,
+    by: By<REFUNDS_GET>,
     Path(no): Path<String>,
 ) -> Result<Json<RefundView>, Problem> {
     let owned = |refund: &Refund| match &refund.source {
@@ -197,7 +198,7 @@ pub(crate) async fn get(
     request_body = Resolution, responses((status = 200, body = RefundView)))]
 pub(crate) async fn resolve(
     State(app): State<App>,
-    by: By<FINANCE>,
+    by: By<REFUNDS_RESOLVE>,
     Path(no): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {

@@ -12,9 +12,10 @@ use utoipa::ToSchema;
 
 use super::{
     answer::Listed,
-    auth::{By, RISK_AUDITOR},
+    auth::By,
     input::Params,
     problem::{Code, Problem},
+    rights::RISK_DECISIONS,
     state::App,
 };
 use crate::risk::Filing;
@@ -55,7 +56,7 @@ pub(crate) struct DecisionView {
     responses((status = 200, body = Listed<DecisionView>)))]
 pub(crate) async fn decisions(
     State(app): State<App>,
-    _by: By<RISK_AUDITOR>,
+    _by: By<RISK_DECISIONS>,
     params: Params,
 ) -> Result<Json<Listed<DecisionView>>, Problem> {
     let filter = CaseFilter {

@@ -13,10 +13,11 @@ use utoipa::ToSchema;
 use super::{
     answer::{Answer, Listed},
     audit::audit_row,
-    auth::{ADMIN, By, STAFF},
+    auth::By,
     idempotency::{Call, once},
     input::{body, id, scaled, words},
     problem::{Code, Problem},
+    rights::{STATIONS_ACCESS, STATIONS_CREATE, STATIONS_LIST},
     state::App,
 };
 
@@ -52,7 +53,7 @@ pub(crate) struct StationView {
 /// Registers a station (admin).
 #[utoipa::path(post, path = "/stations", tag = "registry", request_body = NewStation,
     responses((status = 201, body = StationView)))]
-pub(crate) async fn create(State(app): State<App>, by: By<ADMIN>, call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn create(State(app): State<App>, by: By<STATIONS_CREATE>, call: Call) -> Result<Answer, Problem> {
     let (task, caller) = (app.clone(), by.sub.clone());
     once(&app, &caller, call, move |key, bytes| async move {
         let station = checked(body(&bytes)?)?;
@@ -85,7 +86,7 @@ pub(crate) struct Access {
     request_body = Access, responses((status = 200, body = StationView)))]
 pub(crate) async fn access(
     State(app): State<App>,
-    by: By<ADMIN>,
+    by: By<STATIONS_ACCESS>,
     Path(station_id): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {
@@ -115,7 +116,7 @@ pub(crate) async fn access(
 
 /// All stations (staff).
 #[utoipa::path(get, path = "/stations", tag = "registry", responses((status = 200, body = Listed<StationView>)))]
-pub(crate) async fn list(State(app): State<App>, _by: By<STAFF>) -> Json<Listed<StationView>> {
+pub(crate) async fn list(State(app): State<App>, _by: By<STATIONS_LIST>) -> Json<Listed<StationView>> {
     Json(Listed::whole(app.actors.stations().iter().map(view).collect()))
 }
 

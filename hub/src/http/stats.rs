@@ -9,12 +9,7 @@ use settlement::order::{Order, OrderStatus};
 use store::money::OrderFilter;
 use utoipa::ToSchema;
 
-use super::{
-    auth::{By, STAFF},
-    input::Params,
-    problem::Problem,
-    state::App,
-};
+use super::{auth::By, input::Params, problem::Problem, rights::STATS, state::App};
 use crate::limits::{PAGE_LEN_MAX, STATS_ORDERS_MAX};
 
 /// Numbers of the orders created in `[from, to)`, and the piles now.
@@ -72,7 +67,7 @@ pub(crate) struct PileNumbers {
 #[utoipa::path(get, path = "/stats", tag = "operation",
     params(("from" = Option<String>, Query), ("to" = Option<String>, Query)),
     responses((status = 200, body = Stats)))]
-pub(crate) async fn stats(State(app): State<App>, _by: By<STAFF>, params: Params) -> Result<Json<Stats>, Problem> {
+pub(crate) async fn stats(State(app): State<App>, _by: By<STATS>, params: Params) -> Result<Json<Stats>, Problem> {
     let to = params.time("to")?.unwrap_or_else(|| app.now().plus(Millis(1)));
     let from = params.time("from")?.unwrap_or_else(|| to.plus(Millis::from_secs(-86_400)));
     if to <= from {

@@ -5,10 +5,7 @@ use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{
-    auth::{By, STAFF},
-    state::App,
-};
+use super::{auth::By, rights::SUPERVISION, state::App};
 
 /// Actors, their queues, and the sockets of the live push.
 #[derive(Debug, Serialize, ToSchema)]
@@ -27,7 +24,7 @@ pub(crate) struct SupervisionView {
 
 /// The actors at work (staff).
 #[utoipa::path(get, path = "/supervision", tag = "operation", responses((status = 200, body = SupervisionView)))]
-pub(crate) async fn supervision(State(app): State<App>, _by: By<STAFF>) -> Json<SupervisionView> {
+pub(crate) async fn supervision(State(app): State<App>, _by: By<SUPERVISION>) -> Json<SupervisionView> {
     Json(SupervisionView {
         actors: app.actors.supervision(),
         sockets: app.live.sockets(),

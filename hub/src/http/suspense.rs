@@ -16,10 +16,11 @@ use utoipa::ToSchema;
 use super::{
     answer::{Answer, Listed},
     audit::audit_row,
-    auth::{By, FINANCE, FINANCE_ADMIN},
+    auth::By,
     idempotency::{Call, OnceKey, once},
     input::{Params, body, id, words},
     problem::Problem,
+    rights::{SUSPENSE_APPROVE, SUSPENSE_LIST, SUSPENSE_RESOLVE},
     state::App,
 };
 use crate::pay::{FiledSuspense, refund_no_of};
@@ -88,7 +89,7 @@ impl SuspenseView {
     responses((status = 200, body = Listed<SuspenseView>)))]
 pub(crate) async fn list(
     State(app): State<App>,
-    _by: By<FINANCE>,
+    _by: By<SUSPENSE_LIST>,
     params: Params,
 ) -> Result<Json<Listed<SuspenseView>>, Problem> {
     let filter = CaseFilter {
@@ -109,7 +110,7 @@ pub(crate) async fn list(
     request_body = Belongs, responses((status = 200, body = SuspenseView)))]
 pub(crate) async fn resolve(
     State(app): State<App>,
-    by: By<FINANCE>,
+    by: By<SUSPENSE_RESOLVE>,
     Path(item): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {
@@ -139,7 +140,7 @@ pub(crate) async fn resolve(
     responses((status = 200, body = SuspenseView)))]
 pub(crate) async fn approve(
     State(app): State<App>,
-    by: By<FINANCE_ADMIN>,
+    by: By<SUSPENSE_APPROVE>,
     Path(item): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {

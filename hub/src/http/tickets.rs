@@ -8,10 +8,11 @@ use serde_json::json;
 
 use super::{
     answer::Answer,
-    auth::{ANYONE, By, DRIVER, STAFF},
+    auth::By,
     orders::visible,
     problem::{Code, Problem},
     public_url::public_url,
+    rights::{OPS_TICKET, ORDERS_LINK, ORDERS_TICKET},
     state::App,
 };
 use crate::live::TicketError;
@@ -20,7 +21,11 @@ use crate::live::TicketError;
 /// repeated, so there is no idempotency: a second call gives a second ticket.
 #[utoipa::path(post, path = "/orders/{no}/ticket", tag = "live", params(("no" = String, Path)),
     responses((status = 200, body = Object, example = json!({"ticket": "…"}))))]
-pub(crate) async fn ticket(State(app): State<App>, by: By<ANYONE>, Path(no): Path<String>) -> Result<Answer, Problem> {
+pub(crate) async fn ticket(
+    State(app): State<App>,
+    by: By<ORDERS_TICKET>,
+    Path(no): Path<String>,
+) -> Result<Answer, Problem> {
     let order = visible(&app, &by, &no).await?;
     let ticket = app.live.issue_ticket(&order.order_no, &by.sub).map_err(refused)?;
     Ok(Answer::ok(&json!({ "ticket": ticket, "expiresInS": app.config.auth.ticket_ttl_s })))
@@ -31,7 +36,7 @@ pub(crate) async fn ticket(State(app): State<App>, by: By<ANYONE>, Path(no): Pat
     responses((status = 200, body = Object, example = json!({"url": "http://127.0.0.1:8080/t/…"}))))]
 pub(crate) async fn link(
     State(app): State<App>,
-    by: By<DRIVER>,
+    by: By<ORDERS_LINK>,
     Path(no): Path<String>,
     headers: HeaderMap,
 ) -> Result<Answer, Problem> {
@@ -43,7 +48,7 @@ pub(crate) async fn link(
 /// A ticket for the dashboard's WebSocket: one use, a minute (staff).
 #[utoipa::path(post, path = "/ops/ticket", tag = "live",
     responses((status = 200, body = Object, example = json!({"ticket": "…"}))))]
-pub(crate) async fn ops_ticket(State(app): State<App>, by: By<STAFF>) -> Result<Answer, Problem> {
+pub(crate) async fn ops_ticket(State(app): State<App>, by: By<OPS_TICKET>) -> Result<Answer, Problem> {
     let ticket = app.live.issue_ops_ticket(&by.sub).map_err(refused)?;
     Ok(Answer::ok(&json!({ "ticket": ticket, "expiresInS": app.config.auth.ticket_ttl_s })))
 }

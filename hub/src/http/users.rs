@@ -12,10 +12,11 @@ use utoipa::ToSchema;
 use super::{
     answer::Answer,
     audit::audit_row,
-    auth::{By, RISK, RISK_SERVICE},
+    auth::By,
     idempotency::{Call, once},
     input::{When, body, id, words},
     problem::Problem,
+    rights::{USERS_BLACKLIST, USERS_BLACKLISTED},
     state::App,
 };
 
@@ -50,7 +51,7 @@ pub(crate) struct BlacklistView {
     request_body = Blacklist, responses((status = 200, body = BlacklistView)))]
 pub(crate) async fn blacklist(
     State(app): State<App>,
-    by: By<RISK>,
+    by: By<USERS_BLACKLIST>,
     Path(sub): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {
@@ -78,7 +79,7 @@ pub(crate) async fn blacklist(
     responses((status = 200, body = BlacklistView)))]
 pub(crate) async fn blacklisted(
     State(app): State<App>,
-    _by: By<RISK_SERVICE>,
+    _by: By<USERS_BLACKLISTED>,
     Path(sub): Path<String>,
 ) -> Result<Json<BlacklistView>, Problem> {
     let sub: UserId = id("sub", &sub)?;

@@ -1,7 +1,9 @@
 //! A driver's own money: what there is, how it moved, asking for more.
 
+use std::sync::Arc;
+
 use axum::{Json, extract::State, http::HeaderMap};
-use domain::{Fen, OrderNo, Timestamp, UserId};
+use domain::{Fen, Millis, OrderNo, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use settlement::{
     ledger::{BookAccount, Entry, EntryKind},
@@ -13,17 +15,20 @@ use utoipa::ToSchema;
 
 use super::{
     answer::{Answer, Listed},
-    auth::{By, DRIVER},
+    auth::By,
     idempotency::{Call, once},
     input::{Params, body, within},
+    ledger::kind,
     problem::{Code, Problem},
     public_url::public_url,
+    rights::{WALLET_ENTRIES, WALLET_GET, WALLET_TOPUP},
     risk::may,
+    sift::{Sift, sift},
     state::App,
 };
 use crate::{
     ids::{derived_id, new_id},
-    limits::TOPUP_FEN_MAX,
+    limits::{CLOCK_STEP_MS_MAX, TOPUP_FEN_MAX},
     pay::{ChannelError, PayChannel},
 };
 
@@ -80,7 +85,7 @@ pub(crate) struct Topup {
 
 /// The caller's money (driver).
 #[utoipa::path(get, path = "/wallet", tag = "wallet", responses((status = 200, body = Wallet)))]
-pub(crate) async fn wallet(State(app): State<App>, by: By<DRIVER>) -> Result<Json<Wallet>, Problem> {
+pub(crate) async fn wallet(State(app): State<App>, by: By<WALLET_GET>) -> Result<Json<Wallet>, Problem> {
     let account = app.money.account(&by.sub).await?;
     let debt = |debts: std::collections::btree_map::Values<'_, OrderNo, Fen>| debts.map(|debt| debt.0).sum();
     Ok(Json(account.map_or(Wallet { available_fen: 0, frozen_fen: 0, debt_fen: 0 }, |account| Wallet {
@@ -90,17 +95,31 @@ pub(crate) async fn wallet(State(app): State<App>, by: By<DRIVER>) -> Result<Jso
     })))
 }
 
-/// How the caller's money moved, newest first (driver).
+/// How the caller's money moved in `[from, to)`, newest first (driver). A page may be short while its cursor leads on.
 #[utoipa::path(get, path = "/wallet/entries", tag = "wallet",
-    params(("cursor" = Option<String>, Query), ("limit" = Option<u32>, Query)),
+    params(("from" = Option<String>, Query), ("to" = Option<String>, Query), ("kind" = Option<String>, Query),
+        ("cursor" = Option<String>, Query), ("limit" = Option<u32>, Query)),
     responses((status = 200, body = Listed<EntryView>)))]
 pub(crate) async fn entries(
     State(app): State<App>,
-    by: By<DRIVER>,
+    by: By<WALLET_ENTRIES>,
     params: Params,
 ) -> Result<Json<Listed<EntryView>>, Problem> {
-    let page = app.money.entries(&by.sub, params.cursor(), params.limit()?).await?;
-    Ok(Json(Listed::page(page, entry_view)))
+    let (from, to, kind) = (params.time("from")?, params.time("to")?, kind(&params)?);
+    let begins = from.map(|from| from.plus(Millis(-CLOCK_STEP_MS_MAX)));
+    let judge = |entry: &Entry| {
+        let fits = from.is_none_or(|from| entry.at >= from) && to.is_none_or(|to| entry.at < to);
+        match (fits, begins) {
+            (true, _) if kind.is_none_or(|kind| entry.kind == kind) => Sift::Keep,
+            (false, Some(begins)) if entry.at < begins => Sift::Stop,
+            (true | false, _) => Sift::Skip,
+        }
+    };
+    let page = sift(params.cursor(), params.limit()?, judge, |cursor, max| {
+        let (money, user) = (Arc::clone(&app.money), by.sub.clone());
+        async move { money.entries(&user, cursor.as_deref(), max).await }
+    });
+    Ok(Json(Listed::page(page.await?, entry_view)))
 }
 
 /// Asks for money through a channel (driver).
@@ -108,7 +127,7 @@ pub(crate) async fn entries(
     responses((status = 201, body = Topup)))]
 pub(crate) async fn topup(
     State(app): State<App>,
-    by: By<DRIVER>,
+    by: By<WALLET_TOPUP>,
     headers: HeaderMap,
     call: Call,
 ) -> Result<Answer, Problem> {

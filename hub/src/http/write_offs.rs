@@ -16,12 +16,13 @@ use utoipa::ToSchema;
 use super::{
     answer::{Answer, Listed},
     audit::audit_row,
-    auth::{By, FINANCE, FINANCE_ADMIN, STAFF},
+    auth::By,
     idempotency::{Call, once},
     input::{Params, body, within, words},
     joint::{self, Rejection, Shape, found},
     orders::visible,
     problem::{Code, Problem},
+    rights::{WRITE_OFFS_APPROVE, WRITE_OFFS_CREATE, WRITE_OFFS_GET, WRITE_OFFS_LIST, WRITE_OFFS_REJECT},
     state::App,
 };
 use crate::{ids::new_id, limits::TOPUP_FEN_MAX, risk::Filing};
@@ -71,7 +72,7 @@ pub(crate) struct WriteOffView {
     request_body = NewWriteOff, responses((status = 201, body = WriteOffView)))]
 pub(crate) async fn create(
     State(app): State<App>,
-    by: By<FINANCE>,
+    by: By<WRITE_OFFS_CREATE>,
     Path(no): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {
@@ -108,7 +109,7 @@ fn refused(error: &WriteOffError) -> Problem {
     responses((status = 200, body = WriteOffView)))]
 pub(crate) async fn approve(
     State(app): State<App>,
-    by: By<FINANCE_ADMIN>,
+    by: By<WRITE_OFFS_APPROVE>,
     Path(id): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {
@@ -120,7 +121,7 @@ pub(crate) async fn approve(
     request_body = Rejection, responses((status = 200, body = WriteOffView)))]
 pub(crate) async fn reject(
     State(app): State<App>,
-    by: By<FINANCE_ADMIN>,
+    by: By<WRITE_OFFS_REJECT>,
     Path(id): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {
@@ -134,7 +135,7 @@ pub(crate) async fn reject(
     responses((status = 200, body = Listed<WriteOffView>)))]
 pub(crate) async fn list(
     State(app): State<App>,
-    _by: By<STAFF>,
+    _by: By<WRITE_OFFS_LIST>,
     params: Params,
 ) -> Result<Json<Listed<WriteOffView>>, Problem> {
     let filter = CaseFilter {
@@ -153,7 +154,7 @@ pub(crate) async fn list(
     responses((status = 200, body = WriteOffView)))]
 pub(crate) async fn get(
     State(app): State<App>,
-    _by: By<STAFF>,
+    _by: By<WRITE_OFFS_GET>,
     Path(id): Path<String>,
 ) -> Result<Json<WriteOffView>, Problem> {
     let filed: Filing<WriteOff> = found(&app, &id, Code::WriteOffNotFound).await?;

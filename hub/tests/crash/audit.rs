@@ -1,4 +1,5 @@
-//! `pilehub audit` after one amount in `money.db` was altered by hand: exit 1, and the breach is named.
+//! `pilehub audit` after one amount or one row of the audit trail in `money.db` was altered by hand: exit 1, and the breach
+//! is named.
 
 use std::{path::Path, sync::Arc};
 
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// What is altered, and what the audit must say of it.
-const ALTERATIONS: [(&str, &[&str]); 9] = [
+const ALTERATIONS: [(&str, &[&str]); 16] = [
     ("UPDATE entries SET amount = amount + 1 WHERE seq = 1", &["account anna"]),
     ("UPDATE entries SET amount = amount - 1 WHERE credit = 'energy_revenue'", &["account anna"]),
     ("DELETE FROM entries WHERE seq = (SELECT max(seq) FROM entries)", &["account anna"]),
@@ -21,6 +22,21 @@ const ALTERATIONS: [(&str, &[&str]); 9] = [
     ("UPDATE orders SET body = json_set(body, '$.debtFen', 0)", &["debtFen of order"]),
     ("UPDATE orders SET total_fen = total_fen - 1", &["column total_fen differs from the order"]),
     ("UPDATE payments SET amount_fen = amount_fen + 1 WHERE state = 'SUCCESS'", &["payments that succeeded"]),
+    ("UPDATE audit SET actor = 'eve' WHERE id = 2", &["audit trail: row 2", "by eve", "not what was written"]),
+    ("UPDATE audit SET at = at + 1 WHERE id = 1", &["audit trail: row 1", "not what was written"]),
+    ("DELETE FROM audit WHERE id = 2", &["audit trail: row 3", "does not follow row 1"]),
+    ("DELETE FROM audit WHERE id = (SELECT max(id) FROM audit)", &["audit trail: it ends with row"]),
+    (
+        "INSERT INTO audit (at, actor, role, action, target, detail) VALUES (0, 'eve', 'ops', 'X', 'Y', '{}')",
+        &["audit trail: row", "has no link"],
+    ),
+    (
+        "UPDATE audit SET (actor, role, action, target, detail, at) =
+            (SELECT actor, role, action, target, detail, at FROM audit other WHERE other.id = 5 - audit.id)
+         WHERE id IN (2, 3)",
+        &["audit trail: row 2", "not what was written"],
+    ),
+    ("UPDATE audit SET prev = NULL, hash = NULL WHERE id = 2", &["audit trail: row 2 has no link"]),
 ];
 
 #[test]

@@ -114,7 +114,8 @@ fn life(point: &str) -> usize {
     let watched = hub.armed(Some(point));
     let (anna, finn, fay, adam) =
         (token("driver", "anna"), token("finance", "finn"), token("finance", "fay"), token("admin", "adam"));
-    let ask = |token: &str, path: &str, key: &str, body: &Value, status| watched.post_until(token, path, key, body, status);
+    let ask =
+        |token: &str, path: &str, key: &str, body: &Value, status| watched.post_until(token, path, key, body, status);
 
     deliver(&watched, &pile, &record);
     let topup = ask(&anna, "/wallet/topups", "t", &json!({"amountFen": PAID_IN[1], "channel": "sandbox"}), 201);

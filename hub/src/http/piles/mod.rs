@@ -21,10 +21,11 @@ use self::view::{PileOut, Prices, SecretRotation};
 use super::{
     answer::{Answer, Listed},
     audit::audit_row,
-    auth::{ANYONE, By, OPS, STAFF},
+    auth::By,
     idempotency::{Call, once},
     input::{Params, body, words},
     problem::{Code, Problem},
+    rights::{PILES_GET, PILES_LIST, PILES_MAINTENANCE},
     state::App,
 };
 
@@ -45,7 +46,7 @@ pub(crate) fn code_of(text: &str) -> Result<PileCode, Problem> {
     responses((status = 200, body = Listed<PileOut>)))]
 pub(crate) async fn list(
     State(app): State<App>,
-    _by: By<STAFF>,
+    _by: By<PILES_LIST>,
     params: Params,
 ) -> Result<Json<Listed<PileOut>>, Problem> {
     let station: Option<StationId> = params.id("station")?;
@@ -84,7 +85,7 @@ fn state_of(text: &str) -> Result<&'static str, Problem> {
     responses((status = 200, body = PileOut)))]
 pub(crate) async fn get(
     State(app): State<App>,
-    by: By<ANYONE>,
+    by: By<PILES_GET>,
     Path(code): Path<String>,
 ) -> Result<Json<PileOut>, Problem> {
     let code = code_of(&code)?;
@@ -124,7 +125,7 @@ pub(crate) struct MaintenanceView {
     request_body = Maintenance, responses((status = 200, body = MaintenanceView)))]
 pub(crate) async fn maintenance(
     State(app): State<App>,
-    by: By<OPS>,
+    by: By<PILES_MAINTENANCE>,
     Path(code): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {

@@ -13,9 +13,10 @@ use super::view::Prices;
 use crate::{
     http::{
         answer::Listed,
-        auth::{ANYONE, By},
+        auth::By,
         input::{Params, scaled},
         problem::Problem,
+        rights::PILES_NEARBY,
         state::App,
     },
     limits::{PAGE_LEN_MAX, RADIUS_M_DEFAULT, RADIUS_M_MAX},
@@ -56,7 +57,7 @@ pub(crate) struct PileNearby {
     responses((status = 200, body = Listed<Nearby>)))]
 pub(crate) async fn nearby(
     State(app): State<App>,
-    _by: By<ANYONE>,
+    _by: By<PILES_NEARBY>,
     params: Params,
 ) -> Result<Json<Listed<Nearby>>, Problem> {
     let (lon, lat) = (params.degrees("lon", 180.0)?, params.degrees("lat", 90.0)?);

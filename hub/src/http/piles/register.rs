@@ -21,12 +21,14 @@ use utoipa::ToSchema;
 use super::csv;
 use crate::{
     http::{
+        accept::prefers,
         answer::Answer,
         audit::audit_row,
-        auth::{ADMIN, By},
+        auth::By,
         idempotency::{Call, OnceKey, once},
         input::{body, id, scaled, within},
         problem::{Code, Problem},
+        rights::{PILES_CREATE, PILES_IMPORT},
         state::App,
     },
     limits::IMPORT_LEN_MAX,
@@ -64,7 +66,7 @@ pub(crate) struct Registered {
 /// Registers a pile (admin).
 #[utoipa::path(post, path = "/piles", tag = "registry", request_body = NewPile,
     responses((status = 201, body = Registered)))]
-pub(crate) async fn create(State(app): State<App>, by: By<ADMIN>, call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn create(State(app): State<App>, by: By<PILES_CREATE>, call: Call) -> Result<Answer, Problem> {
     let (task, caller) = (app.clone(), by.sub.clone());
     let restore = app.clone();
     let seed = call.key_of(&caller);
@@ -84,7 +86,7 @@ pub(crate) async fn create(State(app): State<App>, by: By<ADMIN>, call: Call) ->
         (String = "text/csv", example = "pileCode,secret\r\nP0001,5b…\r\n")))))]
 pub(crate) async fn import(
     State(app): State<App>,
-    by: By<ADMIN>,
+    by: By<PILES_IMPORT>,
     headers: HeaderMap,
     call: Call,
 ) -> Result<Response, Problem> {
@@ -99,7 +101,7 @@ pub(crate) async fn import(
     })
     .await?;
     let answer = with_secrets(&restore, answer, seed.as_ref());
-    Ok(if csv::wanted(&headers) { csv::download(answer) } else { answer.into_response() })
+    Ok(if prefers(&headers, "text/csv") { csv::download(answer) } else { answer.into_response() })
 }
 
 fn one(done: &[Registered]) -> Answer {
@@ -127,7 +129,7 @@ fn with_secrets(app: &App, answer: Answer, key: Option<&OnceKey>) -> Answer {
 
 async fn register(
     app: &App,
-    by: &By<ADMIN>,
+    by: &By<PILES_IMPORT>,
     new: Vec<NewPile>,
     key: Option<OnceKey>,
     stored_answer: fn(&[Registered]) -> Answer,

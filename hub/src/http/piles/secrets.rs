@@ -15,9 +15,10 @@ use crate::{
     http::{
         answer::Answer,
         audit::audit_row,
-        auth::{ADMIN, By},
+        auth::By,
         idempotency::{Call, once, refilled},
         problem::{Code, Problem},
+        rights::{PILES_ENROLMENT, PILES_SECRET},
         state::App,
     },
     ids::random_bytes,
@@ -52,7 +53,7 @@ pub(crate) struct EnrolmentView {
     responses((status = 202, body = RotationView)))]
 pub(crate) async fn rotate(
     State(app): State<App>,
-    by: By<ADMIN>,
+    by: By<PILES_SECRET>,
     Path(code): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {
@@ -88,7 +89,7 @@ pub(crate) async fn rotate(
     responses((status = 201, body = EnrolmentView)))]
 pub(crate) async fn enrol(
     State(app): State<App>,
-    by: By<ADMIN>,
+    by: By<PILES_ENROLMENT>,
     Path(code): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {

@@ -14,12 +14,7 @@ use utoipa::ToSchema;
 
 use super::code_of;
 use crate::{
-    http::{
-        auth::{By, STAFF},
-        input::Params,
-        problem::Problem,
-        state::App,
-    },
+    http::{auth::By, input::Params, problem::Problem, rights::PILES_TELEMETRY, state::App},
     limits::{BUCKETS_MAX, SAMPLES_MAX},
 };
 
@@ -84,7 +79,7 @@ pub(crate) struct Means {
     responses((status = 200, body = Telemetry)))]
 pub(crate) async fn telemetry(
     State(app): State<App>,
-    _by: By<STAFF>,
+    _by: By<PILES_TELEMETRY>,
     Path(code): Path<String>,
     params: Params,
 ) -> Result<Json<Telemetry>, Problem> {

@@ -191,6 +191,9 @@ codes! {
     Validation UNPROCESSABLE_ENTITY "VALIDATION"
         "参数不符合要求" "A value is not acceptable"
         "请按 field 与 rule 修改后重试" "correct the named field by its rule";
+    TooLong UNPROCESSABLE_ENTITY "TOO_LONG"
+        "记录太多，无法一次算出" "Too much to work out at once"
+        "请向财务索取账簿导出" "ask finance for an export of the ledger";
     IdempotencyKeyReused UNPROCESSABLE_ENTITY "IDEMPOTENCY_KEY_REUSED"
         "Idempotency-Key 已用于其他请求" "The Idempotency-Key was used for another call"
         "请为新的请求换一个 Idempotency-Key" "use a new Idempotency-Key for a new call";

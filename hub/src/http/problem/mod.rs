@@ -147,7 +147,8 @@ fn kept(header: (Option<header::HeaderName>, HeaderValue)) -> Option<(header::He
     (name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH).then_some((name, header.1))
 }
 
-fn language_of(headers: &HeaderMap) -> Language {
+/// The language a caller wants.
+pub(crate) fn language_of(headers: &HeaderMap) -> Language {
     let wanted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
     wanted.map_or(Language::En, Language::accepted)
 }

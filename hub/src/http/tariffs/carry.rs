@@ -13,10 +13,11 @@ use super::{
     super::{
         answer::Answer,
         audit::audit_row,
-        auth::{By, OPS_FINANCE},
+        auth::By,
         idempotency::{Call, once},
         input::{When, body, id, words},
         problem::Problem,
+        rights::{TARIFFS_ROLLBACK, TARIFFS_ROLLOUT},
         state::App,
     },
     change::{Change, Known},
@@ -72,7 +73,7 @@ pub(crate) struct StationVersion {
     request_body = RollBack, responses((status = 201, body = TariffView)))]
 pub(crate) async fn roll_back(
     State(app): State<App>,
-    by: By<OPS_FINANCE>,
+    by: By<TARIFFS_ROLLBACK>,
     Path(id): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {
@@ -99,7 +100,7 @@ pub(crate) async fn roll_back(
     request_body = RollOut, responses((status = 200, body = RolledOut)))]
 pub(crate) async fn roll_out(
     State(app): State<App>,
-    by: By<OPS_FINANCE>,
+    by: By<TARIFFS_ROLLOUT>,
     Path(id): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {

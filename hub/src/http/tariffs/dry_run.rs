@@ -14,10 +14,11 @@ use super::{
     super::{
         answer::Answer,
         audit::audit_row,
-        auth::{By, OPS_FINANCE},
+        auth::By,
         idempotency::{Call, once},
         input::{body, within},
         problem::{Code, Problem},
+        rights::TARIFFS_DRY_RUN,
         state::App,
     },
     stored,
@@ -94,7 +95,7 @@ struct Detail {
     request_body = LastDays, responses((status = 200, body = DryRunView)))]
 pub(crate) async fn dry_run(
     State(app): State<App>,
-    by: By<OPS_FINANCE>,
+    by: By<TARIFFS_DRY_RUN>,
     Path(id): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {

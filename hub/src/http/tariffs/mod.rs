@@ -22,10 +22,11 @@ use self::{
 use super::{
     answer::{Answer, Listed},
     audit::audit_row,
-    auth::{By, OPS_FINANCE, STAFF},
+    auth::By,
     idempotency::{Call, once},
     input::{Params, When, body, id, words},
     problem::{Code, Problem},
+    rights::{TARIFFS_CREATE, TARIFFS_GET, TARIFFS_LIST, TARIFFS_PUBLISH},
     state::App,
 };
 use crate::ids::new_id;
@@ -58,7 +59,7 @@ pub(crate) struct Publish {
 /// Writes a draft (ops, finance).
 #[utoipa::path(post, path = "/tariffs", tag = "tariffs", request_body = NewTariff,
     responses((status = 201, body = TariffView)))]
-pub(crate) async fn create(State(app): State<App>, by: By<OPS_FINANCE>, call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn create(State(app): State<App>, by: By<TARIFFS_CREATE>, call: Call) -> Result<Answer, Problem> {
     let (task, caller) = (app.clone(), by.sub.clone());
     once(&app, &caller, call, move |key, bytes| async move {
         let new: NewTariff = body(&bytes)?;
@@ -86,7 +87,7 @@ pub(crate) async fn create(State(app): State<App>, by: By<OPS_FINANCE>, call: Ca
     request_body = Publish, responses((status = 200, body = TariffView)))]
 pub(crate) async fn publish(
     State(app): State<App>,
-    by: By<OPS_FINANCE>,
+    by: By<TARIFFS_PUBLISH>,
     Path(id): Path<String>,
     call: Call,
 ) -> Result<Answer, Problem> {
@@ -122,7 +123,7 @@ pub(crate) async fn publish(
     responses((status = 200, body = Listed<TariffView>)))]
 pub(crate) async fn list(
     State(app): State<App>,
-    _by: By<STAFF>,
+    _by: By<TARIFFS_LIST>,
     params: Params,
 ) -> Result<Json<Listed<TariffView>>, Problem> {
     let station: Option<StationId> = params.id("stationId")?;
@@ -135,7 +136,7 @@ pub(crate) async fn list(
     responses((status = 200, body = TariffView)))]
 pub(crate) async fn get(
     State(app): State<App>,
-    _by: By<STAFF>,
+    _by: By<TARIFFS_GET>,
     Path(id): Path<String>,
 ) -> Result<Json<TariffView>, Problem> {
     Ok(Json(view(&stored(&app, &id).await?)))

@@ -39,13 +39,26 @@ pub(super) fn ops(
     page(conn, sql, params, max, |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)), |(version, _)| version.to_string())
 }
 
-/// Every order's columns against its body, and SQLite's own check of the file.
+/// Every order's columns against its body, the end of the audit trail, and SQLite's own check of the file.
 pub(super) fn disagreements(conn: &Connection) -> Result<Vec<Disagreement>, StoreError> {
     let mut found = Vec::new();
     file(conn, &mut found).map_err(broken)?;
     orders(conn, &mut found).map_err(broken)?;
+    trail(conn, &mut found).map_err(broken)?;
     found.truncate(DISAGREEMENTS_MAX);
     Ok(found)
+}
+
+/// The chain of the audit trail shows no row missing at its end; how many were written does.
+fn trail(conn: &Connection, found: &mut Vec<Disagreement>) -> rusqlite::Result<()> {
+    let last: i64 = conn.query_row("SELECT coalesce(max(id), 0) FROM audit", [], |row| row.get(0))?;
+    let written = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'audit'";
+    let written: i64 = conn.query_row(written, [], |row| row.get(0))?;
+    if last != written {
+        let what = format!("it ends with row {last}, the last one written was {written}");
+        found.push(Disagreement { of: "audit trail".to_owned(), what });
+    }
+    Ok(())
 }
 
 fn file(conn: &Connection, found: &mut Vec<Disagreement>) -> rusqlite::Result<()> {
