@@ -102,11 +102,11 @@ mod tests {
             let (before, mut after) = (order(before.0, before.1, before.2), order(after.0, after.1, after.2));
             assert_eq!(of_step(&before, &after, NOW).len(), 0, "the same revision tells nothing");
             after.rev += 1;
-            let events = of_step(&before, &after, NOW).into_iter().map(|write| match write {
-                Write::Outbox(event) => *event,
-                other => panic!("{other:?}"),
+            let told_of = of_step(&before, &after, NOW).into_iter().map(|write| {
+                let Write::Outbox(event) = write else { panic!("{write:?}") };
+                *event
             });
-            let events: Vec<_> = events.collect();
+            let events: Vec<_> = told_of.collect();
             let names: Vec<&str> = events.iter().map(|event| event.name.as_str()).collect();
             assert_eq!(names, told, "{:?} to {:?}", before.status, after.status);
             assert!(events.iter().all(|event| event.event_id == format!("{}:7:{}", event.name, after.rev)));

@@ -31,6 +31,9 @@ pub(crate) struct OrderView {
     pub(crate) status: OrderStatus,
     #[schema(value_type = String)]
     pub(crate) payment_status: PaymentStatus,
+    /// `FREEZE`, `PREPAID` or `POSTPAID`.
+    #[schema(value_type = String)]
+    pub(crate) pay_mode: PayMode,
     #[schema(value_type = String)]
     pub(crate) link: LinkState,
     pub(crate) provisional: bool,

@@ -93,7 +93,8 @@ impl Facts {
 #[test]
 fn each_difference_of_funds_has_its_kind() {
     let line = || vec![pay("P1", "T1", 100)];
-    let table: [(&str, Vec<BillLine>, Vec<Movement>, &[&str]); 18] = [
+    type Row = (&'static str, Vec<BillLine>, Vec<Movement>, &'static [&'static str]);
+    let table: [Row; 18] = [
         ("agree", line(), vec![paid("P1", "T1", 100)], &[]),
         ("nothing at all", vec![], vec![], &[]),
         ("unknown to the hub", line(), vec![], &["LONG:PAY:P1"]),

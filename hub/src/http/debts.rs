@@ -130,7 +130,7 @@ pub(crate) async fn list(
 type Orders = (Vec<Order>, Option<String>);
 
 /// Orders for which something is owed. A driver's own are few: the account names them.
-async fn owing(app: &App, by: &By<DRIVER_FINANCE_SERVICE>, params: &Params) -> Result<Orders, Problem> {
+async fn owing(app: &App, by: &By<DEBTS_LIST>, params: &Params) -> Result<Orders, Problem> {
     if !by.is_driver() {
         let page = app.money.owing_orders(params.cursor(), params.limit()?).await?;
         return Ok((page.items, page.next_cursor));
@@ -144,7 +144,7 @@ async fn owing(app: &App, by: &By<DRIVER_FINANCE_SERVICE>, params: &Params) -> R
 }
 
 /// Orders whose debt is over.
-async fn closed(app: &App, by: &By<DRIVER_FINANCE_SERVICE>, state: &str, params: &Params) -> Result<Orders, Problem> {
+async fn closed(app: &App, by: &By<DEBTS_LIST>, state: &str, params: &Params) -> Result<Orders, Problem> {
     let about = by.is_driver().then(|| by.sub.to_string());
     let filter = CaseFilter { state: Some(state.to_owned()), about, ..CaseFilter::all(CaseKind::Debt) };
     let page = app.money.cases(&filter, params.cursor(), params.limit()?).await?;

@@ -283,7 +283,15 @@ fn spoil(kind: ItemKind, register: &mut i64, order: &mut Metered, random: &mut R
             *register += gap;
             (kind, no)
         }
-        _ => {
+        ItemKind::Long
+        | ItemKind::Short
+        | ItemKind::AmountDiff
+        | ItemKind::TransactionDiff
+        | ItemKind::LedgerDiff
+        | ItemKind::Duplicate
+        | ItemKind::PileEnergyDiff
+        | ItemKind::MeterBackwards
+        | ItemKind::MeterMissing => {
             if random.one_in(3) {
                 order.meter_start = Some(WattHours(-5));
             } else {
