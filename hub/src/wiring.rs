@@ -38,7 +38,7 @@ use crate::{
     links::{ToActors, ToPiles},
     live::{self, Door, Live, SeatLimits, Settings},
     pages,
-    pay::{self, Pay},
+    pay::{self, Pay, PayKeyError},
     ready::Readiness,
     reconcile::{self, Reconciler, Timetable},
     risk::{Desk, Risk},
@@ -128,13 +128,7 @@ impl Hub {
         beside.push(tokio::spawn(Arc::clone(&desk).run()));
         let hands = listen(mqtt, mqtts, &gate, &hot, &ready)?;
         let tokens = Tokens::new(&keys.jwt);
-        let ports = pay::Ports {
-            money: Arc::clone(&money),
-            actors: actors.clone(),
-            clock: Arc::clone(&clock),
-            wall: Arc::clone(&wall),
-        };
-        let pay = Arc::new(Pay::open(&config, &keys, ports)?);
+        let pay = open_pay(&config, &keys, &money, &actors, (&clock, &wall))?;
         beside.push(tokio::spawn(Arc::clone(&pay).run()));
         let telemetry = store.telemetry();
         let app = App::new(Parts {
@@ -267,6 +261,23 @@ async fn open_store(config: &Config, gate: &Gate) -> anyhow::Result<Arc<SqliteSt
     let dir = config.store.data_dir.clone();
     let opened = tokio::task::spawn_blocking(move || sqlite::open(Path::new(&dir), options)).await?;
     Ok(Arc::new(opened?))
+}
+
+/// Opens the payment channels. `clocks`: the charging world's and the wall's.
+fn open_pay(
+    config: &Config,
+    keys: &Keys,
+    money: &Arc<dyn Money>,
+    actors: &Handle,
+    clocks: (&Arc<dyn Clock>, &Arc<dyn Clock>),
+) -> Result<Arc<Pay>, PayKeyError> {
+    let ports = pay::Ports {
+        money: Arc::clone(money),
+        actors: actors.clone(),
+        clock: Arc::clone(clocks.0),
+        wall: Arc::clone(clocks.1),
+    };
+    Pay::open(config, keys, ports).map(Arc::new)
 }
 
 /// Lets integrations in, served beside HTTP: one that reads much costs the hot thread nothing over plain TCP; over TLS it

@@ -231,7 +231,7 @@ pub(crate) async fn channel_callback(
         // It goes on; the channel's repetition finds what it came to.
         Err(_) => Err((StatusCode::SERVICE_UNAVAILABLE, "try again".to_owned())),
     };
-    let said = channel.acknowledge(told.as_ref().map(|()| ()).map_err(|(status, why)| (*status, why.as_str())));
+    let said = channel.acknowledge(told.as_ref().copied().map_err(|(status, why)| (*status, why.as_str())));
     Ok((said.status, [(header::CONTENT_TYPE, said.content_type)], said.body).into_response())
 }
 
