@@ -151,7 +151,7 @@ fn a_suspect_bill_of_any_size_waits_for_a_person_and_too_many_take_the_pile_out_
     let held = &holds(&scene.hub)[0];
     assert_eq!((&held["orderNo"], &held["holdReason"]), (&json!(first), &json!("too-much-energy")));
     assert!(held["evidence"]["meanPowerW"].as_i64().unwrap() > 120_000, "{held}");
-    assert_eq!(held["evidence"]["flags"], json!(["ABOVE_RATED_POWER"]));
+    assert!(held["evidence"]["flags"].as_array().unwrap().contains(&json!("ABOVE_RATED_POWER")), "{held}");
     let pile = |scene: &Scene| scene.hub.get(&token("ops", "olga"), "/piles/P1").expect(200);
     let second = scene.charge("5.000", 1);
     until("the maintenance", || (pile(&scene)["state"] == "MAINTENANCE").then_some(()));
