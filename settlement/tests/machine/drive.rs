@@ -57,44 +57,49 @@ impl Machine {
             }
             Step::TopUp { driver, amount, repeat } => {
                 let name = self.name(*repeat);
-                let op = LedgerOp::TopUp { payment_no: name, amount: fen(*amount) };
-                self.move_money(&user(*driver), &op, Move::TopUp(*amount));
+                let op = LedgerOp::TopUp { payment_no: name.clone(), amount: fen(*amount) };
+                self.move_money(&user(*driver), format!("topup:{name}"), &op, Move::TopUp(*amount));
             }
             Step::Withdraw { driver, amount, repeat } => {
                 let refund_no = self.name(*repeat);
                 let op = LedgerOp::Withdraw { refund_no: refund_no.clone(), amount: fen(*amount) };
-                self.move_money(&user(*driver), &op, Move::Withdraw(refund_no, *amount));
+                self.move_money(
+                    &user(*driver),
+                    format!("withdraw:{refund_no}"),
+                    &op,
+                    Move::Withdraw(refund_no, *amount),
+                );
             }
             Step::Withdrawn { driver, which, back } => {
                 let user = user(*driver);
                 let refund_no = nth(self.model.purse(&user).transit.into_keys(), *which).unwrap_or_default();
                 if *back {
                     let op = LedgerOp::WithdrawBack { refund_no: refund_no.clone() };
-                    self.move_money(&user, &op, Move::WithdrawBack(refund_no));
+                    self.move_money(&user, format!("withdraw-back:{refund_no}"), &op, Move::WithdrawBack(refund_no));
                 } else {
                     let op = LedgerOp::Withdrawn { refund_no: refund_no.clone() };
-                    self.move_money(&user, &op, Move::Withdrawn(refund_no));
+                    self.move_money(&user, format!("withdrawn:{refund_no}"), &op, Move::Withdrawn(refund_no));
                 }
             }
             Step::Suspend { amount, repeat } => {
                 let item = self.name(*repeat);
                 let op = LedgerOp::Suspend { item: item.clone(), amount: fen(*amount) };
-                self.move_money(SUSPENSE_ACCOUNT, &op, Move::Suspend(item, *amount));
+                self.move_money(SUSPENSE_ACCOUNT, format!("suspend:{item}"), &op, Move::Suspend(item, *amount));
             }
             Step::Resolve { which, back } => {
                 let item = nth(self.model.purse(SUSPENSE_ACCOUNT).suspense.into_keys(), *which).unwrap_or_default();
                 if *back {
                     let op = LedgerOp::SendBack { item: item.clone() };
-                    self.move_money(SUSPENSE_ACCOUNT, &op, Move::SendBack(item));
+                    self.move_money(SUSPENSE_ACCOUNT, format!("send-back:{item}"), &op, Move::SendBack(item));
                 } else {
                     let op = LedgerOp::Claim { item: item.clone() };
-                    self.move_money(SUSPENSE_ACCOUNT, &op, Move::Claim(item));
+                    self.move_money(SUSPENSE_ACCOUNT, format!("claim:{item}"), &op, Move::Claim(item));
                 }
             }
             Step::Receive { which } => {
                 if let Some((item, amount)) = nth(self.model.claimed.clone().into_iter(), *which) {
                     let op = LedgerOp::Receive { item: item.clone(), amount: fen(amount) };
-                    self.move_money(&user(*which), &op, Move::Receive(item, amount));
+                    self.move_money(&user(*which), format!("receive:{item}"), &op, Move::Receive(item, amount));
                 }
             }
             Step::Late { which, at } => self.land_late(usize::from(*which), usize::from(*at)),
@@ -365,7 +370,8 @@ impl Machine {
     }
 
     /// A movement of money that no order is told of.
-    fn move_money(&mut self, user: &str, op: &LedgerOp, movement: Move) {
+    /// Its name is the caller's: what is named otherwise could be done twice.
+    fn move_money(&mut self, user: &str, name: String, op: &LedgerOp, movement: Move) {
         let account = self.books.account(&UserId::parse(user).unwrap());
         let allowed = self.model.allows(user, &movement);
         let change: LedgerChange = match ledger::apply(&account, op, ts(NOW)) {
@@ -373,8 +379,9 @@ impl Machine {
             Err(error) => return assert!(!allowed, "{op:?} was refused: {error}"),
         };
         assert!(allowed, "{op:?} must be refused");
+        assert_eq!(change.op, name);
         let seen = self.model.seen(user, "");
-        let pairs = vec![(settle::Step::Ledger(Box::new(change)), Effect::Money(op.name(), movement))];
+        let pairs = vec![(settle::Step::Ledger(Box::new(change)), Effect::Money(name, movement))];
         let plan = Late { user: user.to_owned(), order: String::new(), pairs, seen };
         match self.land(&plan, 1) {
             Ok(()) => {}
