@@ -110,7 +110,6 @@ impl Hub {
             piles: Arc::clone(&piles),
         })
         .await?;
-        let desk = Arc::new(Desk::new(risk, actors.clone(), Arc::clone(&money)));
         let sink = ToActors::new(actors.clone(), &piles, Arc::clone(&credentials));
         let running_gate = gate.clone();
         let gate_run = hot.handle.spawn(async move { running_gate.run(sink).await });
@@ -121,16 +120,12 @@ impl Hub {
         let mut beside = Vec::from(live::spawn(&door));
         let attempts = gate.attempts().context("the gate's attempts are taken once")?;
         beside.push(tokio::spawn(Arc::clone(&credentials).run()));
-        beside.push(tokio::spawn(audit_heads::keep(actors.clone(), Arc::clone(&money), Arc::clone(&clock))));
         beside.push(tokio::spawn(trail::keep(actors.clone(), Arc::clone(&money), Arc::clone(&clock), attempts)));
-        let reconciler = Arc::new(Reconciler::new(Arc::clone(&money), actors.clone(), Arc::clone(&clock)));
-        beside.push(tokio::spawn(reconcile::keep(Arc::clone(&reconciler), timetable(&config))));
-        beside.push(tokio::spawn(Arc::clone(&desk).run()));
+        let pay = open_pay(&config, &keys, &money, &actors, (&clock, &wall))?;
+        let finance = Finance::start(&config, pay, risk, &actors, &money, &clock);
+        beside.extend(finance.jobs);
         let hands = listen(mqtt, mqtts, &gate, &hot, &ready)?;
         let tokens = Tokens::new(&keys.jwt);
-        let pay = open_pay(&config, &keys, &money, &actors, (&clock, &wall))?;
-        beside.push(tokio::spawn(Arc::clone(&pay).run()));
-        let telemetry = store.telemetry();
         let app = App::new(Parts {
             config,
             keys,
@@ -139,14 +134,14 @@ impl Hub {
             wall,
             actors,
             money,
-            telemetry,
+            telemetry: store.telemetry(),
             identities,
             credentials,
             readers,
             live,
-            pay,
-            reconciler,
-            desk,
+            pay: finance.pay,
+            reconciler: finance.reconciler,
+            desk: finance.desk,
             calls: Arc::new(Calls::default()),
             registry: tokio::sync::Mutex::default(),
             ready,
@@ -184,6 +179,36 @@ impl Hub {
             tracing::warn!("the store did not close well");
         }
         tracing::info!("stopped");
+    }
+}
+
+/// What finance and risk have beside the calls, and their jobs.
+#[derive(Debug)]
+struct Finance {
+    pay: Arc<Pay>,
+    reconciler: Arc<Reconciler>,
+    desk: Arc<Desk>,
+    jobs: Vec<JoinHandle<()>>,
+}
+
+impl Finance {
+    fn start(
+        config: &Config,
+        pay: Arc<Pay>,
+        risk: Arc<Risk>,
+        actors: &Handle,
+        money: &Arc<dyn Money>,
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
+        let desk = Arc::new(Desk::new(risk, actors.clone(), Arc::clone(money)));
+        let reconciler = Arc::new(Reconciler::new(Arc::clone(money), actors.clone(), Arc::clone(clock)));
+        let jobs = vec![
+            tokio::spawn(audit_heads::keep(actors.clone(), Arc::clone(money), Arc::clone(clock))),
+            tokio::spawn(reconcile::keep(Arc::clone(&reconciler), timetable(config))),
+            tokio::spawn(Arc::clone(&desk).run()),
+            tokio::spawn(Arc::clone(&pay).run()),
+        ];
+        Self { pay, reconciler, desk, jobs }
     }
 }
 

@@ -99,6 +99,10 @@ pub(crate) fn document() -> utoipa::openapi::OpenApi {
 }
 
 fn api() -> OpenApiRouter<App> {
+    of_charging().merge(of_money())
+}
+
+fn of_charging() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(stations::create, stations::list))
         .routes(routes!(stations::access))
@@ -114,20 +118,33 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(integrations::remove))
         .routes(routes!(commands::create))
         .routes(routes!(commands::get))
+        .routes(routes!(orders::create, orders::list))
+        .routes(routes!(orders::get))
+        .routes(routes!(orders::stop))
+        .routes(routes!(orders::history))
+        .routes(routes!(tickets::ticket))
+        .routes(routes!(tickets::link))
+        .routes(routes!(tickets::ops_ticket))
+        .routes(routes!(alarms::list))
+        .routes(routes!(alarms::ack))
+        .routes(routes!(quarantine::list))
+        .routes(routes!(quarantine::get))
+        .routes(routes!(quarantine::replay))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::heads))
+        .routes(routes!(stats::stats))
+        .routes(routes!(supervision::supervision))
+}
+
+fn of_money() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
         .routes(routes!(tariffs::create, tariffs::list))
         .routes(routes!(tariffs::get))
         .routes(routes!(tariffs::publish))
         .routes(routes!(tariffs::carry::roll_back))
         .routes(routes!(tariffs::carry::roll_out))
         .routes(routes!(tariffs::dry_run::dry_run))
-        .routes(routes!(orders::create, orders::list))
-        .routes(routes!(orders::get))
-        .routes(routes!(orders::stop))
-        .routes(routes!(orders::history))
         .routes(routes!(receipts::receipt))
-        .routes(routes!(tickets::ticket))
-        .routes(routes!(tickets::link))
-        .routes(routes!(tickets::ops_ticket))
         .routes(routes!(wallet::wallet))
         .routes(routes!(wallet::entries))
         .routes(routes!(statements::months))
@@ -172,15 +189,6 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(reconciliations::report_csv))
         .routes(routes!(reconciliations::report_html))
         .routes(routes!(users::blacklist, users::blacklisted))
-        .routes(routes!(alarms::list))
-        .routes(routes!(alarms::ack))
-        .routes(routes!(quarantine::list))
-        .routes(routes!(quarantine::get))
-        .routes(routes!(quarantine::replay))
-        .routes(routes!(audit::list))
-        .routes(routes!(audit::heads))
-        .routes(routes!(stats::stats))
-        .routes(routes!(supervision::supervision))
 }
 
 /// Counts and times answers by route, never by address.

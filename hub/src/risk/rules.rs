@@ -61,10 +61,10 @@ mod tests {
     fn the_built_in_rules_make_sense_and_hold_or_refuse_nothing_that_the_contract_settles() {
         let (risk, compensation) = read("", "").unwrap();
         assert_eq!(risk.rules.len(), 7, "one rule of each kind");
-        let flagged = risk.rules.iter().find_map(|rule| match &rule.kind {
-            RuleKind::FlaggedBill { flags } => Some(flags),
-            _ => None,
-        });
+        let flagged = risk
+            .rules
+            .iter()
+            .find_map(|rule| if let RuleKind::FlaggedBill { flags } = &rule.kind { Some(flags) } else { None });
         assert_eq!(flagged, Some(&vec![]), "odd bills are flagged, never held, unless an operator says so");
         let large = risk.named("large-order").unwrap();
         assert_eq!((&large.kind, large.outcome), (&RuleKind::LargeOrder { over: None }, Outcome::Hold));
