@@ -283,7 +283,7 @@ fn who_changes_a_sum_a_price_or_a_reading_and_mends_the_hash_is_found_by_the_fig
             unseen.insert(path);
         }
     }
-    // What no figure of the receipt depends on: names, when a line was written, what lies within the meter's tolerance,
+    // What no figure of the receipt depends on: names, the prices of days that no plan is for, when a line was written, what lies within the meter's tolerance,
     // and of the readings what the segments' whole Wh do not show.
     let independent = |path: &str| {
         let last = path.rsplit('/').next().unwrap_or_default();
@@ -292,6 +292,10 @@ fn who_changes_a_sum_a_price_or_a_reading_and_mends_the_hash_is_found_by_the_fig
             || path.starts_with("/entries/") && last == "at"
             || whole.pointer(path).and_then(Value::as_str).is_some_and(|op| op.starts_with("repay:1001:"))
             || path.starts_with("/corrections/") && ["at", "energyWh"].contains(&last)
+            || path.starts_with("/tariff/periods/")
+            || path == "/tariff/plans/0/name"
+            // The charge is on a Tuesday, the second of them.
+            || path.starts_with("/tariff/plans/0/weekdays/") && last != "1"
             || path.starts_with("/bill/flags")
             || ["/readings/frames/0/energyWh", "/readings/frames/0/at"].contains(&path)
     };
