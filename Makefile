@@ -12,12 +12,13 @@ export CARGO_TERM_COLOR ?= auto
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
+CARGO_MUTANTS_VERSION := 27.1.0
 FUZZ_TARGETS := packets connect topics frames conversation
 # Seconds per target.
 FUZZ_S ?= 60
 LOG := $(TARGET)/test.log
 
-.PHONY: help run test check bench fuzz fmt deny
+.PHONY: help run test check bench fuzz mutants fmt deny
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -65,6 +66,14 @@ fuzz: ## look for input that breaks the gate or the frames, FUZZ_S seconds per t
 	  cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target \
 	    -- -max_total_time=$(FUZZ_S) -max_len=4096 -print_final_stats=1; \
 	done
+
+mutants: ## the tests must notice every planted bug (mutants/*.patch) and every mutated money rule; an hour or two
+	@.ci/need cargo cc git
+	@mutants/run
+	@cargo mutants --version >/dev/null 2>&1 \
+	  || cargo install --locked --version $(CARGO_MUTANTS_VERSION) cargo-mutants \
+	  || { echo "cargo-mutants is missing and could not be built: cargo install --locked cargo-mutants" >&2; exit 1; }
+	@CARGO_PROFILE_DEV_DEBUG=0 cargo mutants --output $(TARGET)
 
 fmt: ## format the Rust sources
 	@cargo fmt --all
