@@ -198,7 +198,8 @@ impl Order {
     /// What of the payments has not been given back yet.
     #[must_use]
     pub fn refundable(&self) -> Fen {
-        self.paid_fen.checked_sub(self.refunded_fen).unwrap_or_default()
+        // A correction may have lowered what was paid below what was given back before.
+        self.paid_fen.checked_sub(self.refunded_fen).unwrap_or_default().max(Fen::ZERO)
     }
 
     fn closing_status(&self) -> OrderStatus {
