@@ -12,13 +12,13 @@ mod common;
 use std::{path::Path, sync::Arc};
 
 use common::{account, at, nth_commit, open, options, order_no, reading, token, until, user};
-use domain::{ConnectorId, Fen, Millis, PileCode, PileNo, StationId, Timestamp, Watts};
+use domain::{ConnectorId, Fen, Millis, PileCode, PileNo, StationId, Timestamp, UserId, Watts};
 use rusqlite::Connection;
 use settlement::ledger::AccountState;
 use store::{
     limits::{QUARANTINE_LEN_MAX, QUARANTINE_QUEUE_LEN_MAX, RECORDS_PER_ORDER_MAX},
     money::{Commit, CommitOutcome, Money, RecordRow, Standing, StoreError, Write},
-    registry::{Pile, PileKind},
+    registry::{AuditRow, Pile, PileKind},
     sqlite::{self, MONEY_FILE, Options, SqliteStore, TELEMETRY_FILE},
     telemetry::{Append, Quarantined, Sample, SampleKind, TelemetryFull},
 };
@@ -135,16 +135,49 @@ async fn a_file_of_the_first_release_is_brought_up_to_date_with_its_piles() {
     store.close();
     drop(store);
     let conn = Connection::open(dir.path().join(MONEY_FILE)).unwrap();
-    for column in ["rotation_id", "next_verifier", "next_until", "next_accepted"] {
-        conn.execute_batch(&format!("ALTER TABLE piles DROP COLUMN {column}")).unwrap();
+    for index in
+        ["payments_by_user", "payments_by_paid", "payments_due", "orders_by_end", "orders_owing", "entries_by_time"]
+    {
+        conn.execute_batch(&format!("DROP INDEX {index}")).unwrap();
     }
-    conn.execute_batch("DROP TABLE integrations").unwrap();
+    for (table, columns) in [
+        ("piles", &["rotation_id", "next_verifier", "next_until", "next_accepted"][..]),
+        ("accounts", &["sums"]),
+        ("payments", &["due", "body"]),
+        ("blacklist", &["body"]),
+        ("audit", &["address", "prev", "hash"]),
+    ] {
+        for column in columns {
+            conn.execute_batch(&format!("ALTER TABLE {table} DROP COLUMN {column}")).unwrap();
+        }
+    }
+    conn.execute_batch(
+        "DROP TABLE integrations; DROP TABLE cases; DROP TABLE outbox;
+         INSERT INTO blacklist VALUES ('anna', 'fraud');
+         INSERT INTO payments VALUES ('Y1', 'anna', 500, 'sandbox', 'PENDING', NULL, 1000, NULL);
+         INSERT INTO accounts VALUES ('anna', 7, 0, 1, 1);
+         INSERT INTO audit VALUES (1, 5, 'root', 'admin', 'PILE_REGISTERED', 'P1', '{}')",
+    )
+    .unwrap();
     conn.pragma_update(None, "user_version", 1).unwrap();
     drop(conn);
     let money = open(dir.path()).money();
     assert_eq!(money.piles().await.unwrap()[0].0, pile());
     assert_eq!(money.rotations().await.unwrap(), []);
     assert_eq!(money.integrations().await.unwrap(), []);
+    let anna = UserId::parse("anna").unwrap();
+    assert_eq!(money.blacklisted(&anna).await.unwrap().map(|entry| entry.reason).as_deref(), Some("fraud"));
+    let payment = money.payment("Y1").await.unwrap().unwrap();
+    assert_eq!((payment.amount_fen, payment.due, payment.queries), (Fen(500), None, 0));
+    let account = money.account(&anna).await.unwrap().unwrap();
+    assert_eq!((account.available, account.transit.len(), account.written_off.len()), (Fen(7), 0, 0));
+    // A row from before there was a chain has no link; the chain begins with the next one.
+    let row = AuditRow { action: "PILE_MOVED".to_owned(), ..money.audit_chain(0, 1).await.unwrap()[0].row.clone() };
+    let commit = Commit { writes: vec![Write::Audit(Box::new(row.clone()))] };
+    assert_eq!(money.commit(commit).await, CommitOutcome::Applied);
+    let chain = money.audit_chain(0, 10).await.unwrap();
+    let first = store::chain::hash(&store::chain::START, 2, &row);
+    assert_eq!(chain.iter().map(|row| row.links).collect::<Vec<_>>(), [None, Some((store::chain::START, first))]);
 }
 
 #[test]
