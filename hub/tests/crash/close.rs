@@ -46,30 +46,41 @@ fn a_run_that_is_cut_off_is_done_once_by_its_repeat() {
     }
 }
 
+/// A day about to be closed by its second person, who asks while the point is armed and again after the restart. Answers
+/// what the store knew when the hub died; `None` when it did not.
+fn close_over(point: &str) -> Option<String> {
+    let day = yesterday();
+    let hub = with_bill(day);
+    let (fay, gus) = (token("finance", "fay"), token("finance", "gus"));
+    hub.post(&fay, "/reconciliations", &json!({"day": day})).expect(201);
+    for no in ["X1", "X2"] {
+        let path = format!("/reconciliations/{day}/items/{day}:LONG:PAY:{no}/resolve");
+        hub.post(&fay, &path, &json!({"as": "RETURNED", "reason": "by the channel"})).expect(200);
+    }
+    hub.post(&fay, &format!("/reconciliations/{day}/close"), &Value::Null).expect(200);
+    let watched = hub.armed(Some(point));
+    let path = format!("/reconciliations/{day}/close/approve");
+    if watched.hub().try_post(&gus, &path, "close", &Value::Null).is_ok() {
+        return None;
+    }
+    watched.wait_past(0);
+    let hub = watched.hub();
+    let found = look(&hub, day)["state"].as_str().unwrap().to_owned();
+    let answer = hub.post_once(&gus, &path, "close", &Value::Null);
+    assert_eq!(answer.expect(200)["state"], "CLOSED", "{point}");
+    assert_eq!(hub.post_once(&gus, &path, "close", &Value::Null).body, answer.body, "{point}");
+    assert_eq!(look(&hub, day)["closedBy"], "gus", "{point}");
+    assert!(hub.run(&["audit"]).status.success(), "{point}");
+    Some(found)
+}
+
 #[test]
 fn a_close_that_is_cut_off_happened_or_not_and_the_repeat_closes() {
-    for point in [store::failpoint::MONEY_BEFORE_COMMIT, store::failpoint::MONEY_AFTER_COMMIT] {
-        let day = yesterday();
-        let hub = with_bill(day);
-        let (fay, gus) = (token("finance", "fay"), token("finance", "gus"));
-        hub.post(&fay, "/reconciliations", &json!({"day": day})).expect(201);
-        for no in ["X1", "X2"] {
-            let path = format!("/reconciliations/{day}/items/{day}:LONG:PAY:{no}/resolve");
-            hub.post(&fay, &path, &json!({"as": "RETURNED", "reason": "by the channel"})).expect(200);
-        }
-        hub.post(&fay, &format!("/reconciliations/{day}/close"), &Value::Null).expect(200);
-        let watched = hub.armed(Some(point));
-        let path = format!("/reconciliations/{day}/close/approve");
-        // It dies over this one.
-        let _ = watched.hub().try_post(&gus, &path, "close", &Value::Null);
-        watched.wait_past(0);
-        let hub = watched.hub();
-        let was_closed = point == store::failpoint::MONEY_AFTER_COMMIT;
-        assert_eq!(look(&hub, day)["state"], if was_closed { "CLOSED" } else { "OPEN" }, "{point}");
-        let answer = hub.post_once(&gus, &path, "close", &Value::Null);
-        assert_eq!(answer.expect(200)["state"], "CLOSED", "{point}");
-        assert_eq!(hub.post_once(&gus, &path, "close", &Value::Null).body, answer.body, "{point}");
-        assert_eq!(look(&hub, day)["closedBy"], "gus", "{point}");
-        assert!(hub.run(&["audit"]).status.success(), "{point}");
+    for (point, wanted) in
+        [(store::failpoint::MONEY_BEFORE_COMMIT, "OPEN"), (store::failpoint::MONEY_AFTER_COMMIT, "CLOSED")]
+    {
+        // Jobs beside the call have commits of their own, which may be hit before that of the close.
+        let found: Vec<String> = (1..=20).map_while(|nth| close_over(&format!("{point}:{nth}"))).collect();
+        assert!(found.iter().any(|state| state == wanted), "{point}: {found:?}");
     }
 }

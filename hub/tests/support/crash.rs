@@ -81,6 +81,14 @@ impl Hub {
     }
 }
 
+impl Hub {
+    /// A GET that may find nobody.
+    pub fn try_get(&self, token: &str, path: &str) -> std::io::Result<Reply> {
+        let bearer = bearer(token);
+        http::try_call(self.http, "GET", &format!("/api/v1{path}"), &[("authorization", bearer.as_str())], b"")
+    }
+}
+
 impl Watched {
     fn new(hub: Hub) -> Self {
         let shared = Arc::new(Shared {
