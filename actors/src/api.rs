@@ -234,16 +234,6 @@ pub trait Reviewer: Send + Sync + std::fmt::Debug {
     fn suspect(&self, order: &Order, bill: &Bill) -> Option<String>;
 }
 
-/// Suspects nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Trusting;
-
-impl Reviewer for Trusting {
-    fn suspect(&self, _: &Order, _: &Bill) -> Option<String> {
-        None
-    }
-}
-
 /// What the phones' side needs to hear; implemented over the live push. Never blocks.
 pub trait Audience: Send + Sync + std::fmt::Debug {
     /// New live values of a running order.

@@ -289,11 +289,10 @@ impl Handle {
         adjustment_id: &str,
         amount: Fen,
         with: Vec<Write>,
-        once: Option<Once>,
     ) -> Result<Order, Refusal> {
         let order = self.order(order_no).await?;
         let job = Job::Refund { adjustment_id: adjustment_id.to_owned(), amount };
-        self.money_job(&order, job, with, once).await
+        self.money_job(&order, job, with, None).await
     }
 
     /// Gives a debt up, once; `with` is written in the same commit.
@@ -306,11 +305,10 @@ impl Handle {
         write_off_id: &str,
         amount: Fen,
         with: Vec<Write>,
-        once: Option<Once>,
     ) -> Result<Order, Refusal> {
         let order = self.order(order_no).await?;
         let job = Job::WriteOff { write_off_id: write_off_id.to_owned(), amount };
-        self.money_job(&order, job, with, once).await
+        self.money_job(&order, job, with, None).await
     }
 
     /// Moves money by one operation that no order is told of; one that was done before moves nothing, but what belongs to

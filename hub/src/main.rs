@@ -11,6 +11,7 @@ mod config;
 mod credentials;
 mod demo;
 mod doctor;
+mod escape;
 mod http;
 mod ids;
 mod integration_cmd;

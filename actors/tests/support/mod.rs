@@ -13,7 +13,7 @@ use std::{
 
 use actors::{
     Handle,
-    api::{Audience, FleetEvent, LinkState, Live, PileLink, Ports, Refusal, StartOrder, StopBy, Timing, Trusting, Up},
+    api::{Audience, FleetEvent, LinkState, Live, PileLink, Ports, Refusal, Reviewer, StartOrder, StopBy, Timing, Up},
 };
 use domain::{
     AckToken, Clock, ConnectorId, EventId, Fen, Millis, OrderNo, PileCode, PileNo, PriceE4, StationId, StopReason,
@@ -26,6 +26,7 @@ use domain::{
 };
 use settlement::{
     order::{Order, OrderLimit, OrderStatus, PayMode},
+    pricing::Bill,
     settle::MoneyRules,
     tariff::{Period, Tariff},
 };
@@ -145,6 +146,16 @@ pub const TIMING: Timing = Timing {
     fault_wait: Millis::from_secs(30),
     offline_grace: Millis::from_secs(86_400),
 };
+
+/// Suspects no bill.
+#[derive(Debug)]
+struct Trusting;
+
+impl Reviewer for Trusting {
+    fn suspect(&self, _: &Order, _: &Bill) -> Option<String> {
+        None
+    }
+}
 
 pub const RULES: MoneyRules =
     MoneyRules { freeze_default: Fen(5000), freeze_min: Fen(1000), hold_over: Fen(20_000), suspect: None };

@@ -11,10 +11,7 @@ use settlement::{
     approval::Actor,
     risk::Gate,
 };
-use store::{
-    cases::{CaseFilter, CaseKind, Filed},
-    money::Write,
-};
+use store::{cases::Filed, money::Write};
 use utoipa::ToSchema;
 
 use super::{
@@ -145,15 +142,7 @@ pub(crate) async fn list(
     _by: By<ADJUSTMENTS_LIST>,
     params: Params,
 ) -> Result<Json<Listed<AdjustmentView>>, Problem> {
-    let filter = CaseFilter {
-        state: params.one_of("state", &STATES)?,
-        about: params.text("orderNo").map(str::to_owned),
-        ..CaseFilter::all(CaseKind::Adjustment)
-    };
-    let page = app.money.cases(&filter, params.cursor(), params.limit()?).await?;
-    let read = page.items.iter().map(|case| Ok(view(&case.read::<Filing<Adjustment>>()?.0)));
-    let items = read.collect::<Result<_, Problem>>()?;
-    Ok(Json(Listed { items, next_cursor: page.next_cursor }))
+    joint::list(&app, &params, &STATES, |filed: &Filing<Adjustment>| view(&filed.0)).await
 }
 
 /// One refund (staff).

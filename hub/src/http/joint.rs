@@ -1,19 +1,20 @@
 //! Deciding what another person has asked for: one way for refunds and for debts given up. The author never decides, a role
 //! has its limit, and an answer that a crash cut off is given again.
 
+use axum::Json;
 use domain::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 use settlement::approval::{Actor, ApprovalError, ApprovalEvent, ApprovalState};
-use store::money::Write;
+use store::{cases::CaseFilter, money::Write};
 use utoipa::ToSchema;
 
 use super::{
-    answer::Answer,
+    answer::{Answer, Listed},
     audit::audit_row,
     auth::{By, FINANCE_ADMIN, Role},
     idempotency::{Call, OnceKey, once},
-    input::{body, words},
+    input::{Params, body, words},
     problem::{Code, Problem},
     state::App,
 };
@@ -95,6 +96,23 @@ pub(super) async fn reject<T: Joint>(
         Ok(answer)
     })
     .await
+}
+
+/// A page of them, newest first, by state and by order.
+pub(super) async fn list<T: Joint, V>(
+    app: &App,
+    params: &Params,
+    states: &[&str],
+    view: impl Fn(&T) -> V,
+) -> Result<Json<Listed<V>>, Problem> {
+    let filter = CaseFilter {
+        state: params.one_of("state", states)?,
+        about: params.text("orderNo").map(str::to_owned),
+        ..CaseFilter::all(T::KIND)
+    };
+    let page = app.money.cases(&filter, params.cursor(), params.limit()?).await?;
+    let items = page.items.iter().map(|case| Ok(view(&case.read()?))).collect::<Result<_, Problem>>()?;
+    Ok(Json(Listed { items, next_cursor: page.next_cursor }))
 }
 
 /// One of them, or that there is none.

@@ -10,6 +10,7 @@ use axum::{
 };
 
 use super::problem::{Code, Problem};
+use crate::escape::is_formula;
 
 /// One field of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub(crate) fn line(cells: &[Cell]) -> String {
 }
 
 fn push(line: &mut String, words: &str) {
-    let formula = words.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let formula = is_formula(words);
     let quoted = formula || words.contains(['"', ',', '\r', '\n']);
     if quoted {
         line.push('"');

@@ -7,10 +7,7 @@ use axum::{
 use domain::{Fen, OrderNo, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use settlement::debt::{WriteOff, WriteOffError};
-use store::{
-    cases::{CaseFilter, CaseKind, Filed},
-    money::Write,
-};
+use store::{cases::Filed, money::Write};
 use utoipa::ToSchema;
 
 use super::{
@@ -138,15 +135,7 @@ pub(crate) async fn list(
     _by: By<WRITE_OFFS_LIST>,
     params: Params,
 ) -> Result<Json<Listed<WriteOffView>>, Problem> {
-    let filter = CaseFilter {
-        state: params.one_of("state", &STATES)?,
-        about: params.text("orderNo").map(str::to_owned),
-        ..CaseFilter::all(CaseKind::WriteOff)
-    };
-    let page = app.money.cases(&filter, params.cursor(), params.limit()?).await?;
-    let read = page.items.iter().map(|case| Ok(view(&case.read::<Filing<WriteOff>>()?.0)));
-    let items = read.collect::<Result<_, Problem>>()?;
-    Ok(Json(Listed { items, next_cursor: page.next_cursor }))
+    joint::list(&app, &params, &STATES, |filed: &Filing<WriteOff>| view(&filed.0)).await
 }
 
 /// One debt given up (staff).

@@ -9,7 +9,7 @@ use settlement::{
     reconcile::{DayBook, Item, Sum, yuan_of_fen},
 };
 
-use crate::http::problem::Language;
+use crate::{escape, http::problem::Language};
 
 /// What finance reads about a day.
 #[derive(Debug)]
@@ -70,8 +70,7 @@ fn row_of<T: AsRef<str>>(cells: impl Iterator<Item = T>) -> String {
 }
 
 fn csv_cell(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let text = if is_formula { format!("'{text}") } else { text.to_owned() };
+    let text = if escape::is_formula(text) { format!("'{text}") } else { text.to_owned() };
     if text.contains([',', '"', '\r', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
@@ -81,7 +80,7 @@ pub(crate) fn html(report: &Report, language: Language) -> String {
         Language::Zh => "zh-CN",
         Language::En => "en",
     };
-    let heading = escaped(&heading(report, language));
+    let heading = escape::html(&heading(report, language));
     let mut page = format!(
         "<!doctype html>\n<html lang=\"{lang}\"><head><meta charset=\"utf-8\"><title>{heading}</title>\n<style>\n\
          body{{font:14px/1.5 system-ui,sans-serif;margin:2em;color:#111;background:#fff}}\n\
@@ -92,15 +91,15 @@ pub(crate) fn html(report: &Report, language: Language) -> String {
     );
     for table in tables(report, language) {
         // Writing into memory does not fail.
-        let _ = writeln!(page, "<h2>{}</h2>\n<table><thead><tr>", escaped(table.title));
+        let _ = writeln!(page, "<h2>{}</h2>\n<table><thead><tr>", escape::html(table.title));
         for column in &table.columns {
-            let _ = write!(page, "<th>{}</th>", escaped(column));
+            let _ = write!(page, "<th>{}</th>", escape::html(column));
         }
         page.push_str("</tr></thead><tbody>\n");
         for row in &table.rows {
             page.push_str("<tr>");
             for cell in row {
-                let _ = write!(page, "<td>{}</td>", escaped(cell));
+                let _ = write!(page, "<td>{}</td>", escape::html(cell));
             }
             page.push_str("</tr>\n");
         }
@@ -108,10 +107,6 @@ pub(crate) fn html(report: &Report, language: Language) -> String {
     }
     page.push_str("</body></html>\n");
     page
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
 }
 
 /// One word of each language.
@@ -330,7 +325,7 @@ mod tests {
     #[test]
     fn a_page_shows_text_and_never_runs_it() {
         assert_eq!(
-            escaped("<script>alert('1')&\"</script>"),
+            escape::html("<script>alert('1')&\"</script>"),
             "&lt;script&gt;alert(&#39;1&#39;)&amp;&quot;&lt;/script&gt;"
         );
     }

@@ -24,10 +24,13 @@ impl Desk {
         let mut ticks = interval(Duration::from_millis(FOLLOW_EVERY_MS));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut round: u64 = 0;
+        let mut place = None;
         loop {
             ticks.tick().await;
             let slowly = round.is_multiple_of(FOLLOW_SLOWLY_EVERY);
-            if let Err(error) = Box::pin(self.turn_around(slowly)).await {
+            if let Err(error) = Box::pin(self.turn_around(&mut place, slowly)).await {
+                // How far it came is what the store says.
+                place = None;
                 // The store is away, as a rule; everything is found again in the next round.
                 tracing::warn!(%error, "the jobs of risk wait");
             }
@@ -35,8 +38,8 @@ impl Desk {
         }
     }
 
-    async fn turn_around(&self, slowly: bool) -> Result<(), Refusal> {
-        self.follow().await?;
+    async fn turn_around(&self, place: &mut Option<Followed>, slowly: bool) -> Result<(), Refusal> {
+        self.follow(place).await?;
         if slowly {
             self.due_holds().await?;
             self.due_debts().await?;
@@ -47,8 +50,11 @@ impl Desk {
     }
 
     /// Deals with everything that was told since the last time.
-    async fn follow(&self) -> Result<(), Refusal> {
-        let mut followed = self.followed().await?;
+    async fn follow(&self, place: &mut Option<Followed>) -> Result<(), Refusal> {
+        let followed = match place {
+            Some(known) => known,
+            None => place.insert(self.followed().await?),
+        };
         loop {
             let events = self.money.outbox(followed.after, FOLLOW_LEN_MAX).await.map_err(away)?;
             let Some((last, _)) = events.last() else { return Ok(()) };
@@ -64,7 +70,7 @@ impl Desk {
             followed.after = last;
             followed.rev = followed.rev.saturating_add(1);
             if self.keep(vec![Write::Case(Box::new(followed.case()))]).await? == Kept::Outrun {
-                followed = self.followed().await?;
+                *followed = self.followed().await?;
             }
         }
     }

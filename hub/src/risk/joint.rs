@@ -50,7 +50,7 @@ impl Joint for Filing<Adjustment> {
     }
     async fn move_money(&self, desk: &Desk, with: Vec<Write>) -> Result<Order, Refusal> {
         let Adjustment { order_no, adjustment_id, approval, .. } = &self.0;
-        desk.actors.refund_order(order_no, adjustment_id, approval.amount_fen, with, None).await
+        desk.actors.refund_order(order_no, adjustment_id, approval.amount_fen, with).await
     }
     fn moved(&self, desk: &Desk) {
         if let Some(signal) = signal_of(&self.0) {
@@ -73,7 +73,7 @@ impl Joint for Filing<WriteOff> {
     }
     async fn move_money(&self, desk: &Desk, with: Vec<Write>) -> Result<Order, Refusal> {
         let WriteOff { order_no, write_off_id, approval, .. } = &self.0;
-        desk.actors.write_off(order_no, write_off_id, approval.amount_fen, with, None).await
+        desk.actors.write_off(order_no, write_off_id, approval.amount_fen, with).await
     }
     fn moved(&self, _: &Desk) {}
 }

@@ -12,7 +12,7 @@ use settlement::{
     receipt::{Receipt, Sums},
 };
 
-use crate::http::problem::Language;
+use crate::{escape, http::problem::Language};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -34,7 +34,7 @@ impl Page<'_> {
             "<!doctype html><html lang=\"{lang}\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
              content=\"width=device-width,initial-scale=1\"><title>{title}</title><style nonce=\"{nonce}\">{STYLE}</style>\
              </head><body><h1>{title}</h1>",
-            title = escaped(&title)
+            title = escape::html(&title)
         );
         self.charge(&mut page);
         if let Some(bill) = &receipt.bill {
@@ -234,7 +234,7 @@ impl Page<'_> {
             "可离线复核：保存 JSON 收据后运行 pilehub verify-receipt 文件",
             "Check it offline: save the receipt as JSON and run pilehub verify-receipt FILE",
         );
-        let _ = write!(page, "<p>{}</p>", escaped(how));
+        let _ = write!(page, "<p>{}</p>", escape::html(how));
     }
 
     /// By the wall clock of the station.
@@ -249,7 +249,7 @@ impl Page<'_> {
 fn definitions(page: &mut String, rows: &[(&str, String)]) {
     page.push_str("<dl>");
     for (name, text) in rows {
-        let _ = write!(page, "<div><dt>{}</dt><dd>{}</dd></div>", escaped(name), escaped(text));
+        let _ = write!(page, "<div><dt>{}</dt><dd>{}</dd></div>", escape::html(name), escape::html(text));
     }
     page.push_str("</dl>");
 }
@@ -260,35 +260,19 @@ fn table<const N: usize>(
     heads: &[&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
 ) {
-    let _ = write!(page, "<h2>{}</h2><table><thead><tr>", escaped(title));
+    let _ = write!(page, "<h2>{}</h2><table><thead><tr>", escape::html(title));
     for head in heads {
-        let _ = write!(page, "<th>{}</th>", escaped(head));
+        let _ = write!(page, "<th>{}</th>", escape::html(head));
     }
     page.push_str("</tr></thead><tbody>");
     for row in rows {
         page.push_str("<tr>");
         for cell in row {
-            let _ = write!(page, "<td>{}</td>", escaped(&cell));
+            let _ = write!(page, "<td>{}</td>", escape::html(&cell));
         }
         page.push_str("</tr>");
     }
     page.push_str("</tbody></table>");
-}
-
-/// A text that cannot be taken for markup.
-fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            other => safe.push(other),
-        }
-    }
-    safe
 }
 
 /// A whole number of units, as a decimal of `places` places.
@@ -325,6 +309,9 @@ mod tests {
 
     #[test]
     fn markup_from_outside_is_text() {
-        assert_eq!(escaped("<img src=\"x\" onerror='y'>&"), "&lt;img src=&quot;x&quot; onerror=&#39;y&#39;&gt;&amp;");
+        assert_eq!(
+            escape::html("<img src=\"x\" onerror='y'>&"),
+            "&lt;img src=&quot;x&quot; onerror=&#39;y&#39;&gt;&amp;"
+        );
     }
 }
