@@ -4,16 +4,16 @@
 pub const PILE_SHARDS: usize = 16;
 /// Settlement actors; an account always has the same one. Each has one commit on its way, so this also bounds the
 /// commits that wait for one disk write.
-pub const SETTLEMENT_SHARDS: usize = 128;
+pub const SETTLEMENT_SHARDS: usize = 1024;
 /// Messages that may wait for one pile's actor. Beyond: frames that need no acknowledgement (QoS 0 heartbeats and
 /// progress) are shed and counted; never commands, events, records or anything acknowledged.
 pub const PILE_MAILBOX_LEN_MAX: u32 = 256;
 /// Messages that may wait for all actors together. Beyond: the ingest stops, and with it the reading of sockets.
 pub const INFLIGHT_MAX: u32 = 50_000;
 /// Jobs that may wait for one settlement actor. Beyond: `STORE_UNAVAILABLE`.
-pub const SETTLEMENT_QUEUE_LEN_MAX: u32 = 4096;
+pub const SETTLEMENT_QUEUE_LEN_MAX: u32 = 512;
 /// Accounts and open orders a settlement actor keeps in memory. Beyond: it forgets all and reads them again.
-pub const SETTLEMENT_CACHE_LEN_MAX: usize = 16_384;
+pub const SETTLEMENT_CACHE_LEN_MAX: usize = 2048;
 /// Failures of one actor in a row before it rests for [`ACTOR_REST_MS`]; counted anew after a rest without failure.
 pub const ACTOR_FAILURES_MAX: u32 = 5;
 /// First pause of a failed actor; doubles with each failure.

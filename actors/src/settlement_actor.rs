@@ -17,7 +17,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use settlement::{
     ledger::{self, AccountState, LedgerError},
     order::Order,
-    settle::{self, MoneyRules, Plan, SettleError, Step},
+    settle::{self, MoneyRules, Plan, SettleError},
 };
 use store::{
     cases::OutboxEvent,
@@ -185,10 +185,10 @@ impl Books {
                 if let Job::Place(new) = &job.job { (**new).clone() } else { self.order(&job.order_no).await? };
             self.check_start(&job).await?;
             let planned = self.plan(&job, &order, &account).await?;
-            let Planned::Plan(plan) = planned else {
+            let Planned::Plan(mut plan) = planned else {
                 return Ok(Settled { order, applied: false });
             };
-            let mut commit = to_commit(&plan)?;
+            let mut commit = Commit::of(std::mem::take(&mut plan.steps))?;
             commit.writes.extend(notices::of_step(&order, &plan.order, job.now));
             commit.writes.extend(job.with.iter().cloned());
             if let Some(once) = job.once.take() {
@@ -260,7 +260,7 @@ impl Books {
         let commit = Commit {
             writes: vec![
                 Write::Payment(Box::new(payment), Some(was)),
-                Write::Ledger(Box::new(ledger_write(&change)?)),
+                Write::Ledger(Box::new(LedgerWrite::of(change)?)),
                 Write::Outbox(Box::new(credited)),
             ],
         };
@@ -292,8 +292,8 @@ impl Books {
             None => {
                 let change =
                     ledger::apply(&account, &op, now).map_err(|error| JobError::Refused(refusal_of_ledger(&error)))?;
-                let write = Write::Ledger(Box::new(ledger_write(&change)?));
-                (change.result, change.next, vec![write])
+                let (result, next) = (change.result, change.next.clone());
+                (result, next, vec![Write::Ledger(Box::new(LedgerWrite::of(change)?))])
             }
         };
         writes.extend(with);
@@ -370,31 +370,8 @@ fn credited(payment: &Payment, now: Timestamp) -> OutboxEvent {
     }
 }
 
-fn to_commit(plan: &Plan) -> Result<Commit, JobError> {
-    let write = |step: &Step| {
-        Ok(match step {
-            Step::NewOrder(order) => Write::NewOrder(order.clone()),
-            Step::Order(order) => Write::Order(order.clone()),
-            Step::History(order_no, rows) => Write::History(order_no.clone(), rows.clone()),
-            Step::Ledger(change) => Write::Ledger(Box::new(ledger_write(change)?)),
-        })
-    };
-    Ok(Commit { writes: plan.steps.iter().map(write).collect::<Result<_, JobError>>()? })
-}
-
 fn corrupt(error: serde_json::Error) -> JobError {
     JobError::Away(format!("the stored result of an operation is unreadable: {error}"))
-}
-
-fn ledger_write(change: &ledger::LedgerChange) -> Result<LedgerWrite, JobError> {
-    let result = serde_json::to_string(&change.result).map_err(|error| JobError::Away(error.to_string()))?;
-    Ok(LedgerWrite {
-        op: change.op.clone(),
-        expect_version: change.expect_version,
-        next: change.next.clone(),
-        entries: change.entries.clone(),
-        result,
-    })
 }
 
 fn conflicting(conflict: Conflict) -> JobError {

@@ -106,9 +106,13 @@ impl SettlementPool {
         self.ask(user, |reply| SettleMsg::Write(commit, reply)).await
     }
 
-    /// Messages waiting, deepest first.
+    /// How many messages wait for those actors for which the most do, deepest first.
     pub(crate) fn depths(&self) -> Vec<u32> {
-        self.places.iter().map(|place| place.depth.load(Ordering::Relaxed)).collect()
+        let depths = self.places.iter().map(|place| place.depth.load(Ordering::Relaxed));
+        let mut depths: Vec<u32> = depths.filter(|depth| *depth > 0).collect();
+        depths.sort_unstable_by(|one, other| other.cmp(one));
+        depths.truncate(limits::TOP_LEN_MAX);
+        depths
     }
 
     /// Lets every actor finish what it has.

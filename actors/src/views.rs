@@ -24,7 +24,7 @@ pub struct Supervision {
     pub pile_actors: usize,
     /// Session actors.
     pub session_actors: usize,
-    /// Messages that wait for each settlement actor.
+    /// Messages that wait for the settlement actors that have most of them, deepest first; empty when none waits.
     pub settlement_depths: Vec<u32>,
     /// Messages that wait for all pile actors together.
     pub inflight: u32,

@@ -5,12 +5,13 @@ use std::{fmt::Write as _, path::Path, sync::Arc};
 
 use domain::{Fen, UserId};
 use settlement::{
-    invariants::{Breach, Conservation, Facts, check},
+    invariants::{Breach, Cases, Conservation, Facts, check},
     ledger::{AccountState, Entry},
     order::Order,
 };
 use store::{
     audit::Audit,
+    cases::{CaseFilter, Filed},
     limits::PAGE_LEN_MAX,
     money::{Money, OrderFilter, PaymentState, StoreError},
     sqlite,
@@ -20,6 +21,7 @@ use crate::{
     audit_trail,
     cli::{Failure, print},
     config::Config,
+    pay::{FiledRefund, FiledSuspense},
 };
 
 /// Breaches that are told one by one; the rest is counted.
@@ -85,20 +87,22 @@ async fn audit(dir: &Path) -> Result<Report, StoreError> {
     let (audit_rows, broken) = audit_trail::check(money.as_ref()).await?;
     report.audit_rows = audit_rows;
     report.add(broken);
-    let mut conservation = Conservation::default();
+    let (mut conservation, mut cases) = (Conservation::default(), cases(&money).await?);
     let mut cursor: Option<String> = None;
     loop {
         let page = audit.accounts(cursor.as_deref(), PAGE_LEN_MAX).await?;
         for account in &page.items {
             one_account(&money, &audit, account, &mut conservation, &mut report).await?;
+            report.add(cases.check_account(account));
         }
         cursor = page.next_cursor;
         if cursor.is_none() {
             break;
         }
     }
-    let paid_in = payments(&audit, &mut report).await?;
+    let paid_in = payments(&audit, &mut cases, &mut report).await?;
     report.add(conservation.check(Some(paid_in)));
+    report.add(cases.rest());
     orders_without_account(&money, &mut report).await?;
     let copies = audit.disagreements().await?;
     report.add(copies.into_iter().map(|one| Breach { rule: "store", what: format!("{}: {}", one.of, one.what) }));
@@ -172,14 +176,37 @@ async fn operations(audit: &Arc<dyn Audit>, account: &AccountState) -> Result<Op
     }
 }
 
+/// Refunds and money in suspense.
+async fn cases(money: &Arc<dyn Money>) -> Result<Cases, StoreError> {
+    let mut cases = Cases::default();
+    each_case(money, |FiledRefund(refund)| cases.add_refund(&refund)).await?;
+    each_case(money, |FiledSuspense(suspense)| cases.add_suspense(&suspense)).await?;
+    Ok(cases)
+}
+
+async fn each_case<T: Filed>(money: &Arc<dyn Money>, mut each: impl FnMut(T)) -> Result<(), StoreError> {
+    let mut cursor: Option<String> = None;
+    loop {
+        let page = money.cases(&CaseFilter::all(T::KIND), cursor.as_deref(), PAGE_LEN_MAX).await?;
+        for case in &page.items {
+            each(case.read()?);
+        }
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return Ok(());
+        }
+    }
+}
+
 /// What came in through channels.
-async fn payments(audit: &Arc<dyn Audit>, report: &mut Report) -> Result<Fen, StoreError> {
+async fn payments(audit: &Arc<dyn Audit>, cases: &mut Cases, report: &mut Report) -> Result<Fen, StoreError> {
     let (mut sum, mut cursor): (i64, Option<String>) = (0, None);
     loop {
         let page = audit.payments(cursor.as_deref(), PAGE_LEN_MAX).await?;
         report.payments = report.payments.saturating_add(page.items.len());
         let credited = page.items.iter().filter(|payment| payment.state == PaymentState::Success);
         sum = credited.fold(sum, |sum, payment| sum.saturating_add(payment.amount_fen.0));
+        report.add(page.items.iter().filter_map(|one| cases.check_payment(&one.payment_no, one.refunded_fen)));
         cursor = page.next_cursor;
         if cursor.is_none() {
             return Ok(Fen(sum));

@@ -3,119 +3,23 @@
 
 mod support;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, OnceLock},
-};
+use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, stream};
 use loadtest::{
-    pay::{Callback, Channel, Keys, PaySim, RefundMode, Signer, Telling, hostile},
+    pay::{Callback, Channel, RefundMode, Signer, Telling, hostile},
     rng::Rng,
 };
 use serde_json::{Value, json};
-use support::{Hub, Reply, token, wait::until};
-use tempfile::TempDir;
-use tokio::runtime::{Builder, Runtime};
+use support::{
+    pay::{World, refund_no},
+    token,
+    wait::until,
+};
 
 const BOTH: [Channel; 2] = [Channel::Wechat, Channel::Alipay];
 /// Callbacks that must not be taken.
 const HOSTILE: usize = 10_000;
-
-/// A hub, and the channels it deals with.
-struct World {
-    hub: Hub,
-    sim: PaySim,
-    runtime: Runtime,
-    _keys: TempDir,
-}
-
-impl World {
-    fn new() -> Self {
-        Self::with(&[])
-    }
-
-    fn with(settings: &[(&str, &str)]) -> Self {
-        static KEYS: OnceLock<Arc<Keys>> = OnceLock::new();
-        let keys = KEYS.get_or_init(|| Arc::new(Keys::generate().unwrap()));
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let any = ([127, 0, 0, 1], 0).into();
-        let sim = runtime.block_on(PaySim::start(any, Arc::clone(keys))).unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        let written = keys.write(dir.path(), &format!("http://{}", sim.address())).unwrap();
-        let mut all: Vec<(&str, &str)> = written.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        all.push(("http.public_url", "https://pile.example"));
-        all.extend(settings);
-        let hub = Hub::start_with(&all);
-        sim.point_at(&format!("http://{}", hub.http));
-        Self { hub, sim, runtime, _keys: dir }
-    }
-
-    fn ask(&self, sub: &str, channel: Channel, fen: i64) -> String {
-        let ask = json!({"amountFen": fen, "channel": channel.name()});
-        let made = self.hub.post(&token("driver", sub), "/wallet/topups", &ask).expect(201);
-        let no = made["paymentNo"].as_str().unwrap().to_owned();
-        assert!(made["payUrl"].as_str().unwrap().contains(&no), "{made}");
-        no
-    }
-
-    /// Asks for a payment and pays it, all being well.
-    fn paid(&self, sub: &str, channel: Channel, fen: i64) -> String {
-        let no = self.ask(sub, channel, fen);
-        let (status, body) = self.runtime.block_on(self.sim.pay_and_tell(&no)).unwrap();
-        assert_eq!(status, 200, "{body}");
-        no
-    }
-
-    /// A telling of what was paid, to be bent.
-    fn telling(&self, no: &str) -> Telling {
-        self.sim.telling(no, &self.sim.pay(no).unwrap()).unwrap()
-    }
-
-    fn tell(&self, telling: &Telling) -> (u16, String) {
-        self.send(&self.sim.callback(telling).unwrap())
-    }
-
-    fn send(&self, callback: &Callback) -> (u16, String) {
-        self.runtime.block_on(self.sim.send(callback)).unwrap()
-    }
-
-    fn available(&self, sub: &str) -> i64 {
-        self.hub.get(&token("driver", sub), "/wallet").expect(200)["availableFen"].as_i64().unwrap()
-    }
-
-    fn payment(&self, no: &str) -> Value {
-        self.hub.get(&token("finance", "fiona"), &format!("/payments/{no}")).expect(200)
-    }
-
-    fn refund(&self, by: &str, role: &str, no: &str, fen: i64) -> Reply {
-        let ask = json!({"amountFen": fen, "reason": "unused", "to": "channel"});
-        self.hub.post(&token(role, by), &format!("/payments/{no}/refunds"), &ask)
-    }
-
-    fn until_refund(&self, refund_no: &str, state: &str) -> Value {
-        until(state, || {
-            let refund = self.hub.get(&token("finance", "fiona"), &format!("/refunds/{refund_no}")).expect(200);
-            (refund["state"] == state).then_some(refund)
-        })
-    }
-
-    fn suspense(&self) -> Vec<Value> {
-        let list = self.hub.get(&token("finance", "fiona"), "/suspense").expect(200);
-        list["items"].as_array().unwrap().clone()
-    }
-
-    /// Every invariant holds, and the channel never had to refuse a call for its signature.
-    fn is_sound(&self) {
-        let audit = self.hub.run(&["audit"]);
-        assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
-        assert_eq!(self.sim.unsigned_calls(), 0);
-    }
-}
-
-fn refund_no(made: &Value) -> String {
-    made["refundNo"].as_str().unwrap().to_owned()
-}
 
 #[test]
 fn both_channels_credit_what_was_paid_once_and_answer_in_their_own_form() {

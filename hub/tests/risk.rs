@@ -39,6 +39,7 @@ kind = "quick_topups"
 count = 2
 fen = 500
 window_s = 3600
+at = ["topup", "refund"]
 outcome = "refuse"
 text_zh = "充值过于频繁"
 text_en = "too many top-ups"
@@ -131,6 +132,13 @@ fn a_rule_refuses_in_both_languages_and_remembers_over_a_restart() {
     let ask = |scene: &Scene| scene.hub.post(&scene.driver, "/wallet/topups", &topup);
     scene.hub.make_driver("anna", 600);
     until("the counters to hear of the top-ups", || (ask(&scene).status == 403).then_some(()));
+    let back = |no: &Value| {
+        let path = format!("/payments/{}/refunds", no.as_str().unwrap());
+        scene.hub.post(&scene.driver, &path, &json!({"amountFen": 100, "reason": "unused", "to": "channel"}))
+    };
+    let paid = scene.hub.get(&token("finance", "fay"), "/payments").expect(200);
+    let hers = paid["items"].as_array().unwrap().iter().find(|payment| payment["userId"] == "anna").unwrap();
+    back(&hers["paymentNo"]).refused(403, "RISK_REFUSED");
     scene.hub = scene.hub.kill_and_restart();
     let charger = Charger::online(&scene.hub, &scene.pile);
     until("the counters to be filled again", || (ask(&scene).status == 403).then_some(()));

@@ -257,6 +257,13 @@ impl Refund {
         }
     }
 
+    /// Whether its money is set aside and neither left nor came back.
+    #[must_use]
+    pub const fn is_under_way(&self) -> bool {
+        let over = matches!(self.state, RefundState::Success | RefundState::Returned | RefundState::Refused);
+        self.covered && !over
+    }
+
     /// Takes a step. `Ok(None)`: the event says nothing new.
     ///
     /// # Errors

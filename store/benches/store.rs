@@ -3,6 +3,8 @@
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a bench measures real time and prints it")]
 #![allow(clippy::as_conversions, clippy::unwrap_used, clippy::indexing_slicing, reason = "not production code")]
 
+mod usage;
+
 use std::{
     path::Path,
     sync::{
@@ -17,12 +19,11 @@ use domain::{
     UserId, WattHours, Watts,
 };
 use settlement::{
-    ledger::{AccountState, BookAccount, Entry, EntryKind},
-    order::{HistoryRow, NewOrder, Order, OrderLimit, OrderStatus, Outcome, PayMode},
+    order::{NewOrder, Order, OrderLimit, OrderStatus, PayMode},
     pricing::{Bill, Segment},
 };
 use store::{
-    money::{Commit, CommitOutcome, LedgerWrite, RecordRow, Standing, Write},
+    money::{Commit, CommitOutcome, Write},
     registry::{Pile, PileKind},
     sqlite::{self, Options, SqliteStore, TELEMETRY_FILE},
     telemetry::{Append, Sample, SampleKind, TelemetryFull},
@@ -35,8 +36,7 @@ fn main() {
     let only = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     for (name, bench) in [
-        ("settlements", settlements as fn(&tokio::runtime::Runtime)),
-        ("telemetry", telemetry),
+        ("telemetry", telemetry as fn(&tokio::runtime::Runtime)),
         ("paced", paced),
         ("reopen", reopen),
         ("restart", restart),
@@ -50,21 +50,6 @@ fn main() {
 
 fn at(n: i64) -> Timestamp {
     Timestamp::from_millis_clamped(START + n)
-}
-
-/// CPU seconds of this process so far.
-fn cpu() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    // Ticks of 10 ms.
-    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
-}
-
-/// Bytes this process has handed to the disks so far.
-fn written() -> f64 {
-    let io = std::fs::read_to_string("/proc/self/io").unwrap();
-    let line = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).unwrap();
-    line.parse().unwrap()
 }
 
 fn size(dir: &Path, file: &str) -> f64 {
@@ -113,108 +98,6 @@ fn bill() -> Bill {
         started_at: at(0),
         ended_at: at(3_600_000),
         flags: Vec::new(),
-    }
-}
-
-/// The commit that settles an order: record, bill, money, end.
-fn settle(order: &Order, account: &AccountState) -> (Commit, AccountState) {
-    let mut settling = order.clone();
-    settling.status = OrderStatus::Settling;
-    settling.bill = Some(bill());
-    settling.rev += 1;
-    let mut closed = settling.clone();
-    closed.status = OrderStatus::Closed;
-    closed.paid_fen = Fen(1248);
-    closed.rev += 1;
-    let op = format!("capture:{}", order.order_no);
-    let mut next = account.clone();
-    next.version += 1;
-    let entries: Vec<Entry> = [BookAccount::EnergyRevenue, BookAccount::ServiceRevenue, BookAccount::DriverAvailable]
-        .into_iter()
-        .map(|credit| {
-            next.entry_seq += 1;
-            Entry {
-                user_id: order.user_id.clone(),
-                seq: next.entry_seq,
-                op: op.clone(),
-                debit: BookAccount::DriverFrozen,
-                credit,
-                amount: Fen(700),
-                order_no: Some(order.order_no.clone()),
-                kind: EntryKind::Charge,
-                at: at(1),
-            }
-        })
-        .collect();
-    let history =
-        |from, to| HistoryRow { at: at(1), from, to, event: "RECORD_STORED".to_owned(), outcome: Outcome::Applied };
-    let mut content = [0; 32];
-    content[..order.order_no.as_str().len()].copy_from_slice(order.order_no.as_str().as_bytes());
-    let record = RecordRow {
-        order_no: order.order_no.clone(),
-        pile_no: order.pile_no,
-        content,
-        raw: vec![b'x'; 300],
-        received: at(1),
-        standing: Standing::Stands,
-    };
-    let ledger = LedgerWrite {
-        op,
-        expect_version: account.version,
-        next: next.clone(),
-        entries,
-        result: "{\"paidFen\":1248}".to_owned(),
-    };
-    let writes = vec![
-        Write::Record(Box::new(record)),
-        Write::Order(Box::new(settling)),
-        Write::History(order.order_no.clone(), vec![history(OrderStatus::Stopping, OrderStatus::Settling)]),
-        Write::Ledger(Box::new(ledger)),
-        Write::Order(Box::new(closed)),
-        Write::History(order.order_no.clone(), vec![history(OrderStatus::Settling, OrderStatus::Closed)]),
-    ];
-    (Commit { writes }, next)
-}
-
-/// Settlements per second, by how many callers wait at once.
-fn settlements(runtime: &tokio::runtime::Runtime) {
-    for (callers, each) in [(1, 300), (8, 150), (32, 150), (128, 100), (256, 100), (1024, 30)] {
-        let dir = tempfile::tempdir().unwrap();
-        let store = open(&dir);
-        let placed = runtime.block_on(async {
-            let orders: Vec<Vec<Order>> =
-                (0..callers).map(|user| (0..each).map(|n| order(user, n)).collect()).collect();
-            let mut by_time = orders.concat();
-            by_time.sort_by_key(|order| order.created_at);
-            for chunk in by_time.chunks(500) {
-                let writes = chunk.iter().map(|order| Write::NewOrder(Box::new(order.clone()))).collect();
-                assert_eq!(store.money().commit(Commit { writes }).await, CommitOutcome::Applied);
-            }
-            orders
-        });
-        let (started, before, disk) = (Instant::now(), cpu(), written());
-        runtime.block_on(async {
-            let mut tasks = tokio::task::JoinSet::new();
-            for orders in placed {
-                let money = store.money();
-                tasks.spawn(async move {
-                    let mut account = AccountState::new(orders[0].user_id.clone());
-                    for order in orders {
-                        let (commit, next) = settle(&order, &account);
-                        assert_eq!(money.commit(commit).await, CommitOutcome::Applied);
-                        account = next;
-                    }
-                });
-            }
-            tasks.join_all().await;
-        });
-        let (n, wall, used) = ((callers as i64 * each) as f64, started.elapsed().as_secs_f64(), cpu() - before);
-        println!(
-            "{callers:5} callers: {:8.0} settlements/s, {:6.1} µs CPU and {:5.1} KiB written each",
-            n / wall,
-            used / n * 1e6,
-            (written() - disk) / n / 1024.0
-        );
     }
 }
 
@@ -275,13 +158,13 @@ fn telemetry(runtime: &tokio::runtime::Runtime) {
     let rows = 10_000_000;
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
-    let (started, before, disk) = (Instant::now(), cpu(), written());
+    let (started, before, disk) = (Instant::now(), usage::cpu(), usage::written());
     fill(runtime, &store, rows);
-    let (n, wall, used) = (rows as f64, started.elapsed().as_secs_f64(), cpu() - before);
+    let (n, wall, used) = (rows as f64, started.elapsed().as_secs_f64(), usage::cpu() - before);
     println!("{:8.0} rows/s, {:8.0} rows per CPU second (making them included)", n / wall, n / used);
     store.close();
     let kept = size(dir.path(), TELEMETRY_FILE);
-    println!("{:6.1} B written and {:5.1} B kept per row", (written() - disk) / n, kept / n);
+    println!("{:6.1} B written and {:5.1} B kept per row", (usage::written() - disk) / n, kept / n);
 }
 
 /// A hub's pace: 10,000 rows/s of 50,000 piles in small pushes, a flush each 5 ms.
@@ -300,7 +183,7 @@ fn paced(runtime: &tokio::runtime::Runtime) {
     .unwrap();
     let telemetry = store.telemetry();
     let (rate, seconds) = (10_000, 20);
-    let (started, before, disk) = (Instant::now(), cpu(), written());
+    let (started, before, disk) = (Instant::now(), usage::cpu(), usage::written());
     let mut waits = Vec::new();
     for tick in 0..rate * seconds / 10 {
         let due = started + Duration::from_millis(tick as u64);
@@ -317,8 +200,8 @@ fn paced(runtime: &tokio::runtime::Runtime) {
     waits.sort_by(f64::total_cmp);
     println!(
         "{rate} rows/s: {:4.2} µs CPU per row, {:5.1} B written per row, durable after p50 {:4.1} ms, p99 {:4.1} ms",
-        (cpu() - before) / n * 1e6,
-        (written() - disk) / n,
+        (usage::cpu() - before) / n * 1e6,
+        (usage::written() - disk) / n,
         waits[waits.len() / 2],
         waits[waits.len() * 99 / 100]
     );

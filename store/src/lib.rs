@@ -11,6 +11,7 @@ pub mod failpoint;
 pub mod limits;
 pub mod metric;
 pub mod money;
+mod planned;
 pub mod registry;
 pub mod sqlite;
 pub mod telemetry;

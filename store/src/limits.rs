@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Commits that may wait for the money writer. Beyond: the caller waits.
 pub const MONEY_QUEUE_LEN_MAX: usize = 4096;
 /// Most commits in one group. Beyond: the next group.
-pub const MONEY_GROUP_LEN_MAX: usize = 256;
+pub const MONEY_GROUP_LEN_MAX: usize = 1024;
 /// Longest wait for a group to fill, in milliseconds.
 pub const MONEY_GROUP_WAIT_MS: u64 = 2;
 /// Records kept per order: the standing one and those beside it. Beyond: not kept, counted and logged.

@@ -13,7 +13,7 @@ use settlement::{
     ledger::{AccountState, LedgerChange},
     order::{NewOrder, Order, OrderLimit, PayMode, RecordFacts},
     pricing::{self, ChargeEnd, PriceInput, RecordTimes},
-    settle::{self, MoneyRules, Plan, Step},
+    settle::{self, MoneyRules, Plan},
     tariff::{Period, Tariff},
 };
 use store::{
@@ -34,7 +34,7 @@ pub(crate) struct Size {
     pub(crate) readings: u32,
 }
 
-const STATION: &str = "S1";
+pub(crate) const STATION: &str = "S1";
 /// Drivers that share the closed orders; each running charge has a driver of its own.
 const DRIVERS: u32 = 2_000;
 pub(crate) const RULES: MoneyRules =
@@ -190,25 +190,13 @@ pub(crate) async fn begin(
 
 /// Stores a plan, as a settlement actor does.
 pub(crate) async fn take(money: &dyn Money, plan: Plan, account: &mut AccountState) -> anyhow::Result<Order> {
-    let writes = plan.steps.iter().map(|step| match step {
-        Step::NewOrder(order) => Ok(Write::NewOrder(order.clone())),
-        Step::Order(order) => Ok(Write::Order(order.clone())),
-        Step::History(order_no, rows) => Ok(Write::History(order_no.clone(), rows.clone())),
-        Step::Ledger(change) => ledger(change),
-    });
-    commit(money, writes.collect::<anyhow::Result<_>>()?).await?;
+    commit(money, Commit::of(plan.steps)?.writes).await?;
     *account = plan.account;
     Ok(plan.order)
 }
 
 pub(crate) fn ledger(change: &LedgerChange) -> anyhow::Result<Write> {
-    Ok(Write::Ledger(Box::new(LedgerWrite {
-        op: change.op.clone(),
-        expect_version: change.expect_version,
-        next: change.next.clone(),
-        entries: change.entries.clone(),
-        result: serde_json::to_string(&change.result)?,
-    })))
+    Ok(Write::Ledger(Box::new(LedgerWrite::of(change.clone())?)))
 }
 
 pub(crate) async fn commit(money: &dyn Money, writes: Vec<Write>) -> anyhow::Result<()> {

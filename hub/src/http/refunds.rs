@@ -7,7 +7,10 @@ use axum::{
 };
 use domain::{Fen, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
-use settlement::refund::{Refund, RefundDecision, RefundEvent, RefundOutcome, RefundSource, RefundState};
+use settlement::{
+    refund::{Refund, RefundDecision, RefundEvent, RefundOutcome, RefundSource, RefundState},
+    risk::Gate,
+};
 use store::{
     cases::{CaseFilter, CaseKind},
     money::Write,
@@ -23,6 +26,7 @@ use super::{
     payments::visible,
     problem::{Code, Problem},
     rights::{REFUNDS_CREATE, REFUNDS_GET, REFUNDS_LIST, REFUNDS_RESOLVE},
+    risk::may,
     state::App,
 };
 use crate::{
@@ -132,6 +136,7 @@ pub(crate) async fn create(
             return Err(Problem::invalid("to", &new.to, format!("must be {TO_CHANNEL}")));
         }
         let payment = visible(&task, &by, &no).await?;
+        may(&task, Gate::Refund, &payment.user_id, None).await?;
         let now = task.now();
         let refund_no = match &key {
             Some(key) => derived_id("R", &key.seed()),

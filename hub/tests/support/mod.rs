@@ -8,6 +8,7 @@
 pub mod charger;
 pub mod crash;
 pub mod http;
+pub mod pay;
 pub mod phone;
 pub mod scene;
 pub mod wait;

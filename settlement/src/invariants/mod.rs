@@ -13,8 +13,10 @@
 //! | I5 | a bill is the sum of its fees, its segments re-rate to them, and it is paid or owed to the fen |
 //! | I6 | entries are numbered without gaps, no operation is done twice, an order that is over has no hold, a running one has |
 //! | I7 | over all accounts, money that came in = what drivers have + what was earned + what is under way − what is owed, lost and given away |
+//! | I8 | money under way and in suspense has a case of the same amount; a payment's refunds sum to what it says went back |
 
 mod books;
+mod cases;
 mod conservation;
 mod orders;
 mod replay;
@@ -25,13 +27,14 @@ use crate::{
 };
 
 pub use books::{i1_postings_make_the_account, i4_nothing_is_overdrawn, i6_nothing_is_missing_or_doubled};
+pub use cases::Cases;
 pub use conservation::Conservation;
 pub use orders::{i2_holds_are_captured_or_released, i3_debts_are_shortfalls, i5_bills_add_up};
 
 /// A rule that stored facts break.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Breach {
-    /// Which rule: "I1" to "I7".
+    /// Which rule: "I1" to "I8".
     pub rule: &'static str,
     /// What is wrong, with the names and numbers.
     pub what: String,

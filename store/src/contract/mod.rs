@@ -85,6 +85,7 @@ macro_rules! contract_tests {
             money_conditions: an_order_changes_only_from_the_revision_before;
             money_conditions: a_failed_condition_applies_nothing_of_its_commit;
             money_conditions: writes_of_one_commit_build_on_each_other;
+            money_conditions: forms_within_one_commit_have_no_gaps;
             money_conditions: one_of_many_racing_changes_wins;
             money_conditions: an_idempotency_key_belongs_to_caller_and_path;
             money_conditions: the_first_record_of_an_order_stands_and_others_are_kept_beside_it;

@@ -11,7 +11,7 @@ use super::{
     },
 };
 use crate::{
-    money::{AlarmState, CommandState, CommitOutcome, Conflict, PaymentState, Standing, Write},
+    money::{AlarmState, CommandState, Commit, CommitOutcome, Conflict, PaymentState, Standing, Write},
     registry::PileState,
 };
 
@@ -138,6 +138,40 @@ pub async fn writes_of_one_commit_build_on_each_other(engine: &dyn Engine) {
     assert_eq!(money.commit(writes).await, CommitOutcome::Applied);
     assert_eq!(money.order(&order_no("1001")).await.unwrap(), Some(third));
     assert_eq!(money.account(&user("u1")).await.unwrap().map(|a| (a.available, a.version)), Some((Fen(30), 2)));
+}
+
+/// Each write of a commit follows the one before, as if it had been stored in between.
+pub async fn forms_within_one_commit_have_no_gaps(engine: &dyn Engine) {
+    let Store { money, .. } = &Store::open(engine).await;
+    let first = order("1001");
+    let second = changed(&first, OrderStatus::Starting);
+    let third = changed(&second, OrderStatus::Charging);
+    let one = top_up(&account("u1"), "one", 10);
+    let two = top_up(&one.next, "two", 20);
+    let three = top_up(&two.next, "three", 40);
+    let before = commit([new_order(&first), ledger(&top_up(&account("u2"), "other", 5))]);
+    assert_eq!(money.commit(before).await, CommitOutcome::Applied);
+    let stale = refused(Conflict::OrderRev(order_no("1001")));
+    for forms in [[&second, &second], [&third, &third], [&third, &second], [&second, &first]] {
+        let writes = forms.map(change_order).into_iter().chain([ledger(&one)]).collect();
+        assert_eq!(money.commit(Commit { writes }).await, stale, "{:?}", forms.map(|form| form.rev));
+    }
+    let stale = refused(Conflict::AccountVersion(user("u1")));
+    for operations in [[&one, &three], [&two, &three], [&two, &one]] {
+        let writes = operations.map(ledger).into_iter().chain([change_order(&second)]).collect();
+        assert_eq!(money.commit(Commit { writes }).await, stale, "{:?}", operations.map(|operation| &operation.op));
+    }
+    assert_eq!(money.order(&order_no("1001")).await.unwrap(), Some(first));
+    assert_eq!(money.account(&user("u1")).await.unwrap(), None);
+    let between = ledger(&top_up(&top_up(&account("u2"), "other", 5).next, "between", 5));
+    let writes =
+        commit([ledger(&one), change_order(&second), between, ledger(&two), change_order(&third), ledger(&three)]);
+    assert_eq!(money.commit(writes).await, CommitOutcome::Applied);
+    assert_eq!(money.order(&order_no("1001")).await.unwrap(), Some(third));
+    let balance = |account: Option<settlement::ledger::AccountState>| account.map(|a| (a.available, a.version));
+    assert_eq!(balance(money.account(&user("u1")).await.unwrap()), Some((Fen(70), 3)));
+    assert_eq!(balance(money.account(&user("u2")).await.unwrap()), Some((Fen(10), 2)));
+    assert_eq!(money.op_result(&user("u1"), "two").await.unwrap(), Some(two.result));
 }
 
 /// Fifty callers with the same state in hand.

@@ -9,11 +9,12 @@ use crate::money::StoreError;
 
 /// Prepared statements kept per connection: all of them.
 const STATEMENTS_MAX: usize = 96;
-/// Pages of write-ahead log after which the writer copies them into the file (16 MiB). The fewer times a page that
+/// Pages of write-ahead log after which the writer copies them into the file (64 MiB). The fewer times a page that
 /// changes often is copied, the better; the log is read at a start after a crash, which this keeps short.
-const CHECKPOINT_PAGES: u32 = 4096;
-/// The log file is cut to this when it was larger, in bytes.
-const LOG_SIZE_GOAL: u32 = 32 * 1024 * 1024;
+const CHECKPOINT_PAGES: u32 = 16_384;
+/// The log file is cut to this when it was larger, in bytes: larger than it becomes by itself, so that it is not made
+/// anew each time.
+const LOG_SIZE_GOAL: u32 = 80 * 1024 * 1024;
 /// Memory for pages of the connection that writes money, in KiB: orders and accounts are written all over the file, and
 /// with SQLite's default of 2 MiB a settlement costs several times the CPU.
 const MONEY_CACHE_KIB: u32 = 64 * 1024;

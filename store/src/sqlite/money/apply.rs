@@ -2,51 +2,115 @@
 
 use domain::PileNo;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
+use settlement::{ledger::AccountState, order::Order};
 
 use super::{apply_cases, apply_ledger, apply_orders, apply_registry, apply_rotations};
-use crate::money::{Commit, Conflict, Write};
+use crate::money::{Commit, Conflict, LedgerWrite, Write};
 
 /// Applied, or the condition that failed. An error of the outer kind is the engine's: the whole group is off.
 pub(super) type Applied = rusqlite::Result<Result<(), Conflict>>;
+
+/// What writing a commit into the group's transaction came to; `None`: the transaction holds a part of it, and must not
+/// be kept.
+pub(super) type Tried = rusqlite::Result<Option<Result<(), Conflict>>>;
 
 /// The condition holds.
 pub(super) const OK: Applied = Ok(Ok(()));
 
 /// Writes one commit; when a condition fails the transaction is as it was before.
-pub(super) fn commit(conn: &Connection, commit: &Commit) -> Applied {
+pub(super) fn guarded(conn: &Connection, commit: &Commit) -> Tried {
     conn.prepare_cached("SAVEPOINT one")?.execute([])?;
-    let applied = match writes(conn, commit) {
+    let applied = checked(conn, commit)?;
+    if applied.is_err() {
+        conn.prepare_cached("ROLLBACK TO one")?.execute([])?;
+    }
+    conn.prepare_cached("RELEASE one")?.execute([])?;
+    Ok(Some(applied))
+}
+
+/// Writes one commit; `None` when a condition fails.
+pub(super) fn unguarded(conn: &Connection, commit: &Commit) -> Tried {
+    Ok(checked(conn, commit)?.ok().map(Ok))
+}
+
+fn checked(conn: &Connection, commit: &Commit) -> Applied {
+    match writes(conn, commit) {
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
             Ok(Err(Conflict::Malformed(error.to_string())))
         }
         Err(rusqlite::Error::ToSqlConversionFailure(error)) => Ok(Err(Conflict::Malformed(error.to_string()))),
         other => other,
-    };
-    if let Ok(Err(_)) = applied {
-        conn.prepare_cached("ROLLBACK TO one")?.execute([])?;
     }
-    if applied.is_ok() {
-        conn.prepare_cached("RELEASE one")?.execute([])?;
-    }
-    applied
 }
 
 fn writes(conn: &Connection, commit: &Commit) -> Applied {
-    for write in &commit.writes {
-        if let Err(conflict) = write_one(conn, write)? {
+    let mut before = Before::default();
+    let mut rest = commit.writes.as_slice();
+    while let Some((write, after)) = rest.split_first() {
+        rest = after;
+        if let Err(conflict) = write_one(conn, write, &mut before, after)? {
             return Ok(Err(conflict));
         }
     }
     OK
 }
 
-fn write_one(conn: &Connection, write: &Write) -> Applied {
+/// What the writes before one in the same commit have done. Of an order or an account that a commit changes several times
+/// only the last form is written: nobody ever sees those before it, and they are the largest part of a settlement.
+#[derive(Default)]
+struct Before<'a> {
+    /// Forms of orders that are not to be written any more.
+    passed: Vec<&'a Order>,
+    accounts: Vec<&'a AccountState>,
+}
+
+impl<'a> Before<'a> {
+    fn order(&mut self, conn: &Connection, order: &'a Order, after: &'a [Write]) -> Applied {
+        if self.passed.iter().any(|passed| std::ptr::eq(*passed, order)) {
+            return OK;
+        }
+        let forms = forms(order, after);
+        let last = forms.last().copied().unwrap_or(order);
+        self.passed.extend(forms);
+        apply_orders::update(conn, order, last)
+    }
+
+    fn ledger(&mut self, conn: &Connection, ledger: &'a LedgerWrite, after: &[Write]) -> Applied {
+        let account = self.accounts.iter().rfind(|account| account.user_id == ledger.next.user_id).copied();
+        self.accounts.push(&ledger.next);
+        apply_ledger::ledger(conn, ledger, account, goes_on(&ledger.next, after))
+    }
+}
+
+/// The later forms of an order in the same commit, one revision after the other.
+fn forms<'a>(order: &Order, after: &'a [Write]) -> Vec<&'a Order> {
+    let (mut rev, mut forms) = (order.rev, Vec::new());
+    for write in after {
+        let Write::Order(later) = write else { continue };
+        if later.order_no == order.order_no {
+            rev = rev.saturating_add(1);
+            if later.rev != rev {
+                break;
+            }
+            forms.push(later.as_ref());
+        }
+    }
+    forms
+}
+
+/// Whether an operation of the same account comes later in the same commit; it begins where this one ends, or nothing is
+/// written.
+fn goes_on(account: &AccountState, after: &[Write]) -> bool {
+    after.iter().any(|write| matches!(write, Write::Ledger(next) if next.next.user_id == account.user_id))
+}
+
+fn write_one<'a>(conn: &Connection, write: &'a Write, before: &mut Before<'a>, after: &'a [Write]) -> Applied {
     match write {
         Write::NewOrder(order) => apply_orders::insert(conn, order),
-        Write::Order(order) => apply_orders::update(conn, order),
+        Write::Order(order) => before.order(conn, order, after),
         Write::History(order_no, rows) => apply_orders::history(conn, order_no, rows),
         Write::Record(record) => apply_orders::record(conn, record),
-        Write::Ledger(ledger) => apply_ledger::ledger(conn, ledger),
+        Write::Ledger(ledger) => before.ledger(conn, ledger, after),
         Write::Once(once) => apply_ledger::once(conn, once),
         Write::Payment(payment, expected) => apply_ledger::payment(conn, payment, *expected),
         Write::Blacklist(user_id, entry) => apply_ledger::blacklist(conn, user_id, entry.as_ref()),

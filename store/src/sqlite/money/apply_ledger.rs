@@ -15,8 +15,9 @@ use crate::{
     sqlite::names::Name,
 };
 
-/// A ledger operation: done once, on the account it was computed from.
-pub(super) fn ledger(conn: &Connection, write: &LedgerWrite) -> Applied {
+/// A ledger operation: done once, on the account it was computed from. `before`: the account as an operation before it in
+/// the same commit makes it; `goes_on`: the one after it writes the account.
+pub(super) fn ledger(conn: &Connection, write: &LedgerWrite, before: Option<&AccountState>, goes_on: bool) -> Applied {
     let user = write.next.user_id.as_str();
     let done: Option<String> = conn
         .prepare_cached("SELECT result FROM ops WHERE user_id = ?1 AND op = ?2")?
@@ -25,11 +26,14 @@ pub(super) fn ledger(conn: &Connection, write: &LedgerWrite) -> Applied {
     if let Some(result) = done {
         return Ok(Err(Conflict::OpDone { op: write.op.clone(), result }));
     }
-    let (version, entry_seq): (i64, i64) = conn
-        .prepare_cached("SELECT version, entry_seq FROM accounts WHERE user_id = ?1")?
-        .query_row([user], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?
-        .unwrap_or_default();
+    let (version, entry_seq): (i64, i64) = match before {
+        Some(before) => (before.version, before.entry_seq),
+        None => conn
+            .prepare_cached("SELECT version, entry_seq FROM accounts WHERE user_id = ?1")?
+            .query_row([user], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?
+            .unwrap_or_default(),
+    };
     if version != write.expect_version {
         return Ok(Err(Conflict::AccountVersion(write.next.user_id.clone())));
     }
@@ -42,7 +46,9 @@ pub(super) fn ledger(conn: &Connection, write: &LedgerWrite) -> Applied {
         write.next.version,
         write.result
     ])?;
-    account(conn, &write.next)?;
+    if !goes_on {
+        account(conn, &write.next)?;
+    }
     entries(conn, &write.entries)?;
     OK
 }

@@ -1,5 +1,5 @@
-//! How long a hub takes to reconcile a day of 100,000 orders and 100,000 payments, with the real binary on a real store:
-//! without a bill of the channel, as during the day, and with one.
+//! What finance waits for, with the real binary on a real store of 100,000 orders and 100,000 payments: a reconciled day,
+//! without a bill of the channel, as during the day, and with one; and what a draft of a tariff would have cost.
 
 #[path = "../restart/fill.rs"]
 #[allow(dead_code, reason = "the other bench fills a whole store")]
@@ -53,7 +53,7 @@ async fn measure(orders: u32) -> anyhow::Result<()> {
     say(&format!("filled in {:.1} s: {orders} orders and payments of {day}", began.elapsed().as_secs_f64()))?;
     let http = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let _hub = start(&data, http).await?;
-    let token = token()?;
+    let (token, author) = (token("finance")?, token("ops")?);
     let run = || post(http, &token, "/api/v1/reconciliations", &format!("{{\"day\":\"{day}\"}}"));
     let day_path = format!("/api/v1/reconciliations/{day}/bills?channel=sandbox");
     for what in ["without a bill", "without a bill, again"] {
@@ -69,7 +69,25 @@ async fn measure(orders: u32) -> anyhow::Result<()> {
     ensure!(last.contains("\"openItems\":0"), "everything agrees: {last}");
     let matched = format!("\"matchedPaid\":{{\"count\":{orders},");
     ensure!(last.contains(&matched), "everything is matched: {last}");
+    let draft = post(http, &author, "/api/v1/tariffs", &draft())?;
+    let tariff = draft.split("\"tariffId\":\"").nth(1).and_then(|rest| rest.split('"').next());
+    let dry_run = format!("/api/v1/tariffs/{}/dry-run", tariff.context("the draft has a name")?);
+    let began = Instant::now();
+    let told = post(http, &author, &dry_run, "{}")?;
+    say(&format!("dry run: {:.2} s", began.elapsed().as_secs_f64()))?;
+    ensure!(told.contains(&format!("\"orders\":{orders},")), "every order is looked at: {told}");
     Ok(())
+}
+
+/// Another price every quarter of an hour.
+fn draft() -> String {
+    let time = |minute: u32| format!("{:02}:{:02}", minute / 60, minute % 60);
+    let period = |n: u32| {
+        let (from, to) = (time(n * 15), time(n * 15 + 15));
+        serde_json::json!({ "from": from, "to": to, "label": n.to_string(), "electricityE4": 5_000 + n, "serviceE4": 4_000 })
+    };
+    let periods: Vec<_> = (0..96).map(period).collect();
+    serde_json::json!({ "stationId": fill::STATION, "periods": periods, "reason": "bench" }).to_string()
 }
 
 fn timed(run: impl Fn() -> anyhow::Result<String>) -> anyhow::Result<Duration> {
@@ -198,9 +216,9 @@ async fn start(data: &Path, http: SocketAddr) -> anyhow::Result<Killed> {
     Ok(Killed(child))
 }
 
-fn token() -> anyhow::Result<String> {
+fn token(role: &str) -> anyhow::Result<String> {
     let key = jsonwebtoken::EncodingKey::from_secret(JWT_KEY.as_bytes());
-    let claims = serde_json::json!({ "sub": "fay", "role": "finance", "exp": 4_000_000_000_u64 });
+    let claims = serde_json::json!({ "sub": "fay", "role": role, "exp": 4_000_000_000_u64 });
     Ok(jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key)?)
 }
 
