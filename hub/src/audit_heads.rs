@@ -9,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 use actors::Handle;
 use domain::{Clock, Timestamp};
 use serde::{Deserialize, Serialize};
+use settlement::reconcile::Day;
 use store::{
     cases::{CaseFilter, CaseKind, Filed},
     chain::{Chained, START},
@@ -27,7 +28,7 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Head {
     /// "2026-01-31".
-    pub(crate) day: String,
+    pub(crate) day: Day,
     /// The number of the last row; that of the earlier head when the day has no row.
     pub(crate) last_id: i64,
     /// Rows after the earlier head.
@@ -42,7 +43,7 @@ impl Filed for Head {
     const KIND: CaseKind = CaseKind::AuditHead;
 
     fn id(&self) -> String {
-        self.day.clone()
+        self.day.to_string()
     }
 
     fn rev(&self) -> i64 {
@@ -58,7 +59,7 @@ impl Filed for Head {
     }
 
     fn about(&self) -> String {
-        self.day.clone()
+        self.day.to_string()
     }
 
     fn at(&self) -> Timestamp {
@@ -85,7 +86,7 @@ async fn catch_up(money: &dyn Money, calendar: &Calendar, now: Timestamp) -> Res
     let newest = newest.first().map(store::cases::Case::read::<Head>).transpose()?;
     let mut rows = Rows::after(newest.as_ref().map_or(0, |head| head.last_id));
     let (mut last, mut next_day) = match newest {
-        Some(head) => (Last { id: head.last_id, hash: head.hash }, calendar.day_after(&head.day)),
+        Some(head) => (Last { id: head.last_id, hash: head.hash }, Some(head.day.after())),
         None => {
             let first = rows.peek(money).await?.map(|first| calendar.day_of(first.at));
             (Last { id: 0, hash: hex(&START) }, first)
@@ -94,18 +95,18 @@ async fn catch_up(money: &dyn Money, calendar: &Calendar, now: Timestamp) -> Res
     let today = calendar.day_of(now);
     for _ in 0..AUDIT_HEADS_PER_ROUND_MAX {
         let Some(day) = next_day.filter(|day| *day < today) else { return Ok(()) };
-        let Some((_, end)) = calendar.day(&day) else { return Ok(()) };
+        let end = calendar.end_of(day);
         let mut count = 0_u64;
         while let Some(row) = rows.peek(money).await?.filter(|row| row.at < end) {
             last = Last { id: row.id, hash: row.hash.clone() };
             rows.take();
             count = count.saturating_add(1);
         }
-        let head = Head { day: day.clone(), last_id: last.id, rows: count, hash: last.hash.clone(), at: end };
+        let head = Head { day, last_id: last.id, rows: count, hash: last.hash.clone(), at: end };
         if !written(money, &head).await? {
             return Ok(());
         }
-        next_day = calendar.day_after(&day);
+        next_day = Some(day.after());
     }
     Ok(())
 }
@@ -121,7 +122,7 @@ async fn written(money: &dyn Money, head: &Head) -> Result<bool, StoreError> {
     match money.commit(Commit { writes: vec![Write::Case(Box::new(head.case()))] }).await {
         CommitOutcome::Applied => {
             let Head { day, last_id, rows, hash, at: _ } = head;
-            tracing::info!(day, last_id, rows, hash, "head of the audit trail");
+            tracing::info!(%day, last_id, rows, hash, "head of the audit trail");
             Ok(true)
         }
         CommitOutcome::Conflict(Conflict::CaseRev(..)) => Ok(false),

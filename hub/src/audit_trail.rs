@@ -146,7 +146,7 @@ mod tests {
 
     fn head(rows: &[Chained], day: &str, last_id: i64, count: u64) -> Head {
         let hash = rows.iter().find(|row| row.id == last_id).map_or(START, |row| row.links.unwrap().1);
-        Head { day: day.to_owned(), last_id, rows: count, hash: hex(&hash), at: Timestamp::EPOCH }
+        Head { day: day.parse().unwrap(), last_id, rows: count, hash: hex(&hash), at: Timestamp::EPOCH }
     }
 
     fn breaches(rows: &[Chained], heads: Vec<Head>) -> Vec<String> {
@@ -158,8 +158,12 @@ mod tests {
     #[test]
     fn a_trail_that_nobody_touched_has_no_breach() {
         let rows = trail(6);
-        let heads =
-            vec![head(&rows, "1", 0, 0), head(&rows, "2", 3, 3), head(&rows, "3", 3, 0), head(&rows, "4", 5, 2)];
+        let heads = vec![
+            head(&rows, "2026-01-01", 0, 0),
+            head(&rows, "2026-01-02", 3, 3),
+            head(&rows, "2026-01-03", 3, 0),
+            head(&rows, "2026-01-04", 5, 2),
+        ];
         assert_eq!(breaches(&rows, heads), Vec::<String>::new());
         let mut older: Vec<Chained> = vec![Chained { id: 0, row: row(0), links: None }];
         older.extend(trail(2));
@@ -172,7 +176,7 @@ mod tests {
         let told = |change: fn(&mut Vec<Chained>), words: &str| {
             let mut changed = rows.clone();
             change(&mut changed);
-            let heads = vec![head(&rows, "2", 6, 6)];
+            let heads = vec![head(&rows, "2026-01-02", 6, 6)];
             let breaches = breaches(&changed, heads);
             assert!(breaches.first().is_some_and(|first| first.contains(words)), "{words}: {breaches:?}");
         };
@@ -181,7 +185,7 @@ mod tests {
             "row 3 (TRIED by eve on 3) is not what was written",
         );
         told(|rows| drop(rows.remove(2)), "row 4 (TRIED by anna on 4) does not follow row 2");
-        told(|rows| drop(rows.pop()), "the head of 2 names row 6, which is not there");
+        told(|rows| drop(rows.pop()), "the head of 2026-01-02 names row 6, which is not there");
         told(|rows| rows.swap(2, 3), "row 4 (TRIED by anna on 4) does not follow row 2");
         told(|rows| rows.insert(3, Chained { links: None, ..rows[3].clone() }), "row 4 has no link");
         told(
@@ -189,8 +193,8 @@ mod tests {
                 let links = rows[5].links.map(|(prev, _)| (prev, chain::hash(&prev, 6, &row(9))));
                 rows[5] = Chained { id: 6, row: row(9), links };
             },
-            "the head of 2 was another",
+            "the head of 2026-01-02 was another",
         );
-        told(|rows| rows.iter_mut().for_each(|row| row.links = None), "the head of 2 names row 6");
+        told(|rows| rows.iter_mut().for_each(|row| row.links = None), "the head of 2026-01-02 names row 6");
     }
 }

@@ -6,9 +6,17 @@ mod support;
 use std::collections::BTreeMap;
 
 use domain::Timestamp;
+use loadtest::pay::Channel;
 use serde_json::{Value, json};
 use settlement::reconcile::Day;
-use support::{Hub, Reply, charger::finished, scene::Scene, token, wait::now_ms};
+use support::{
+    Hub, Reply,
+    charger::finished,
+    pay::{World, refund_no},
+    scene::Scene,
+    token,
+    wait::now_ms,
+};
 
 const HEAD: &str = "kind,paymentNo,transactionId,refundNo,amountFen,at\n";
 
@@ -197,6 +205,46 @@ fn payments_and_a_channel_s_bill_disagree_by_name_and_by_sum() {
     assert_eq!(one["items"].as_array().unwrap().len(), 1);
 }
 
+/// The bills are those of the channels that took the money, in their own columns.
+#[test]
+fn the_bills_of_the_channels_agree_with_payments_and_refunds_and_what_they_lack_is_found() {
+    let world = World::with(&BY_HAND);
+    let hub = &world.hub;
+    hub.make_station("S1");
+    let day = today();
+    let refund = |no: &str, fen: i64| {
+        let refund = refund_no(&world.refund("fay", "finance", no, fen).expect(201));
+        world.until_refund(&refund, "SUCCESS");
+        refund
+    };
+    for channel in [Channel::Wechat, Channel::Alipay] {
+        let bill = || world.sim.bill(channel, &day.to_string()).unwrap();
+        let paid = world.paid("anna", channel, 800);
+        refund(&paid, 300);
+        let early = bill();
+        let later = [format!("PAY:{}", world.paid("bert", channel, 1_000)), format!("REFUND:{}", refund(&paid, 250))];
+        let later = later.map(|id| format!("SHORT:{id}"));
+        let state_of_later = || later.clone().map(|id| states(hub, day).get(&id).cloned().unwrap_or_default());
+
+        import(hub, day, channel.name(), &early).expect(200);
+        run(hub, day);
+        assert_eq!(state_of_later(), ["OPEN", "OPEN"], "{early}");
+        let full = bill();
+        let torn =
+            full.lines().filter(|line| !line.contains(&paid)).fold(String::new(), |text, line| text + line + "\n");
+        let refused = import(hub, day, channel.name(), &torn).refused(422, "VALIDATION");
+        assert!(refused["detail"].as_str().unwrap().contains("fetch the file again"), "{refused}");
+        import(hub, day, channel.name(), &full).expect(200);
+        let ran = run(hub, day).expect(200);
+        assert_eq!((state_of_later(), &ran["openItems"]), (["MATCHED", "MATCHED"].map(str::to_owned), &json!(0)));
+        let funds = ran["funds"]["channels"].as_array().unwrap();
+        let funds = funds.iter().find(|funds| funds["channel"] == channel.name()).unwrap();
+        assert_eq!(funds["matchedPaid"], json!({"count": 2, "fen": 1_800}));
+        assert_eq!(funds["matchedRefunded"], json!({"count": 2, "fen": 550}));
+    }
+    world.is_sound();
+}
+
 #[test]
 fn what_cannot_be_done_is_refused_with_its_reason() {
     let hub = Hub::start_with(&BY_HAND);
@@ -248,7 +296,7 @@ fn the_report_is_read_in_both_languages_and_runs_nothing() {
         answer.text()
     };
     let table = read("csv", "zh-CN");
-    assert!(table.contains("长款") && table.contains(",'=cmd(),"), "{table}");
+    assert!(table.contains("长款") && table.contains(",\"'=cmd()\","), "{table}");
     assert!(table.contains("channel,1,5000,50.00,0,0.00"), "debits and credits by account: {table}");
     assert!(read("csv", "en").contains("LONG"));
     let page = read("html", "en");

@@ -278,7 +278,7 @@ fn reconciled(hub: &Hub, tag: &str) -> String {
 
 fn item(hub: &Hub, tag: &str) -> Made {
     let bill = import(hub, tag);
-    assert_eq!(send(hub, "POST", &bill, "bill", &bill.body).status, 200);
+    assert_eq!(send(hub, "POST", &bill, "bill").status, 200);
     let day = reconciled(hub, tag);
     let path = format!("/reconciliations/{day}/items/{day}:LONG:PAY:X{tag}/resolve");
     made(fay(), path, json!({"as": "RETURNED", "reason": "paid back"}))
@@ -450,7 +450,12 @@ fn more(before: &BTreeMap<&'static str, i64>, then: &BTreeMap<&'static str, i64>
     then.iter().map(|(table, count)| (*table, count - before[table])).filter(|(_, more)| *more != 0).collect()
 }
 
-fn send(hub: &Hub, call: &str, made: &Made, key: &str, body: &Value) -> Reply {
+fn send(hub: &Hub, call: &str, made: &Made, key: &str) -> Reply {
+    send_other(hub, call, made, key, (&made.path, &made.body))
+}
+
+/// The same call with another path or body.
+fn send_other(hub: &Hub, call: &str, made: &Made, key: &str, (path, body): (&str, &Value)) -> Reply {
     let method = call.split(' ').next().unwrap();
     let bytes = match body {
         Value::Null => Vec::new(),
@@ -468,7 +473,7 @@ fn send(hub: &Hub, call: &str, made: &Made, key: &str, body: &Value) -> Reply {
             false => headers.push(("authorization", bearer.as_str())),
         }
     }
-    hub.call(method, &format!("/api/v1{}", made.path), &headers, &bytes)
+    hub.call(method, &format!("/api/v1{path}"), &headers, &bytes)
 }
 
 /// The headers of the sandbox channel: time and signature.
@@ -484,12 +489,12 @@ fn signed(body: &[u8]) -> (String, String) {
 /// Three times in a row; answers the effect of the one.
 fn in_a_row(hub: &Hub, call: &str, rule: Rule, made: &Made, tag: &str) -> BTreeMap<&'static str, i64> {
     let before = rows(hub);
-    let first = send(hub, call, made, tag, &made.body);
+    let first = send(hub, call, made, tag);
     assert!((200..300).contains(&first.status), "{}: {}", call, first.text());
     made.wait(hub);
     let after = rows(hub);
     for _ in 0..2 {
-        let again = send(hub, call, made, tag, &made.body);
+        let again = send(hub, call, made, tag);
         assert_eq!(again.status, first.status, "{}: {}", call, again.text());
         if rule == Rule::Key {
             assert_eq!(again.text(), first.text(), "{}: equal bytes", call);
@@ -497,7 +502,10 @@ fn in_a_row(hub: &Hub, call: &str, rule: Rule, made: &Made, tag: &str) -> BTreeM
         }
     }
     if rule == Rule::Key {
-        send(hub, call, made, tag, &json!({"other": true})).refused(422, "IDEMPOTENCY_KEY_REUSED");
+        let other = format!("{}{}other=1", made.path, if made.path.contains('?') { '&' } else { '?' });
+        for other in [(made.path.as_str(), &json!({"other": true})), (other.as_str(), &made.body)] {
+            send_other(hub, call, made, tag, other).refused(422, "IDEMPOTENCY_KEY_REUSED");
+        }
     }
     assert_eq!(rows(hub), after, "{}: a repeat has no effect", call);
     let effect = more(&before, &after);
@@ -509,10 +517,9 @@ fn in_a_row(hub: &Hub, call: &str, rule: Rule, made: &Made, tag: &str) -> BTreeM
 fn at_once(hub: &Hub, call: &str, rule: Rule, made: &Made, tag: &str, effect: &BTreeMap<&'static str, i64>) {
     let before = rows(hub);
     let go = Barrier::new(WIDE);
-    let body = &made.body;
     let one = || {
         go.wait();
-        send(hub, call, made, tag, body)
+        send(hub, call, made, tag)
     };
     let replies: Vec<Reply> = thread::scope(|scope| {
         let sent: Vec<_> = (0..WIDE).map(|_| scope.spawn(one)).collect();
@@ -526,7 +533,7 @@ fn at_once(hub: &Hub, call: &str, rule: Rule, made: &Made, tag: &str, effect: &B
     if rule == Rule::Key {
         let answers: BTreeSet<String> = done.iter().map(|reply| reply.text()).collect();
         assert_eq!(answers.len(), 1, "{}: {answers:?}", call);
-        let last = send(hub, call, made, tag, &made.body);
+        let last = send(hub, call, made, tag);
         assert!(answers.contains(&last.text()), "{}: {}", call, last.text());
     }
     made.wait(hub);

@@ -128,6 +128,7 @@ fn a_refund_asked_for_again_is_told_to_its_order_once() {
         assert_eq!(store.breaches(), vec![]);
     }
     store.store(&plan);
+    assert_eq!(store.order("1").payment_status, PaymentStatus::PartiallyRefunded);
     let refused = settle::refund(store.order("1"), &store.account, "A2", Fen(2_201), false, now()).unwrap_err();
     assert!(matches!(refused, SettleError::MoreThanPaid { most: Fen(2_200), .. }), "{refused}");
     let plan = settle::refund(store.order("1"), &store.account, "A2", Fen(2_200), false, now()).unwrap();

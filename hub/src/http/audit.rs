@@ -6,6 +6,7 @@ use axum::{Json, extract::State};
 use domain::{Millis, Timestamp, UserId};
 use serde::Serialize;
 use serde_json::Value;
+use settlement::reconcile::Day;
 use store::{
     cases::{Case, CaseFilter, CaseKind},
     registry::AuditRow,
@@ -77,8 +78,8 @@ pub(crate) async fn list(
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct HeadView {
-    #[schema(example = "2026-01-31")]
-    day: String,
+    #[schema(value_type = String, example = "2026-01-31")]
+    day: Day,
     /// Number of the last row.
     last_id: i64,
     /// Rows since the head before.

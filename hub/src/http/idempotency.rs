@@ -46,11 +46,12 @@ impl FromRequest<App> for Call {
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let key = key_of(request.headers())?;
         let path = format!("{} {}", request.method(), request.uri().path());
+        let query = request.uri().query().map(str::to_owned);
         let limits = &app.config.limits;
         let is_import = IMPORT_PATHS.iter().any(|end| path.ends_with(end));
         let max = if is_import { limits.http_import_bytes_max } else { limits.http_body_bytes_max };
         let body = read_body(request, usize::try_from(max).unwrap_or(usize::MAX)).await?;
-        Ok(Self { key, path, fingerprint: Sha256::digest(&body).into(), body })
+        Ok(Self { key, path, fingerprint: fingerprint(query.as_deref(), &body), body })
     }
 }
 
@@ -60,6 +61,17 @@ impl Call {
         let key = self.key.clone()?;
         Some(OnceKey { caller: caller.clone(), path: self.path.clone(), key, fingerprint: self.fingerprint })
     }
+}
+
+/// Of what is asked: the body, and the query if there is one.
+fn fingerprint(query: Option<&str>, body: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    if let Some(query) = query {
+        hash.update(query);
+        hash.update([0]);
+    }
+    hash.update(body);
+    hash.finalize().into()
 }
 
 fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {

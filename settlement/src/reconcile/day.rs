@@ -4,7 +4,7 @@
 use std::{fmt, str::FromStr};
 
 use domain::Timestamp;
-use jiff::{Span, civil::Date};
+use jiff::{Span, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use crate::tariff::{TariffError, zone};
@@ -28,9 +28,15 @@ impl Day {
     /// # Errors
     /// [`TariffError::UnknownTimezone`].
     pub fn of(at: Timestamp, timezone: &str) -> Result<Self, TariffError> {
+        Ok(Self::at(at, &zone(timezone)?))
+    }
+
+    /// The day an instant lies in, in a zone that is known.
+    #[must_use]
+    pub fn at(at: Timestamp, zone: &TimeZone) -> Self {
         // Every `domain::Timestamp` is in range of jiff's; the fallback is never taken.
         let at = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or(jiff::Timestamp::MAX);
-        Ok(Self(at.to_zoned(zone(timezone)?).date()))
+        Self(zone.to_datetime(at).date())
     }
 
     /// Its first instant, and the first instant after it.
@@ -39,13 +45,22 @@ impl Day {
     /// [`TariffError::UnknownTimezone`].
     pub fn window(self, timezone: &str) -> Result<(Timestamp, Timestamp), TariffError> {
         let zone = zone(timezone)?;
-        let begins = |day: Self| {
-            // A day that no calendar has a midnight for is at the end of time: its window is empty.
-            day.0.to_zoned(zone.clone()).map_or(Timestamp::MAX, |midnight| {
-                Timestamp::from_millis_clamped(midnight.timestamp().as_millisecond())
-            })
-        };
-        Ok((begins(self), begins(self.after())))
+        Ok((self.begins(&zone), self.after().begins(&zone)))
+    }
+
+    /// Its first instant in a zone that is known: where the clocks skip midnight, the first after it.
+    #[must_use]
+    pub fn begins(self, zone: &TimeZone) -> Timestamp {
+        // A day that no calendar has a midnight for is at the end of time.
+        self.0
+            .to_zoned(zone.clone())
+            .map_or(Timestamp::MAX, |midnight| Timestamp::from_millis_clamped(midnight.timestamp().as_millisecond()))
+    }
+
+    /// The first day of its month.
+    #[must_use]
+    pub fn first_of_month(self) -> Self {
+        Self(self.0.first_of_month())
     }
 
     /// The day `days` later; earlier when negative. At either end of the calendar, that end.
@@ -132,5 +147,9 @@ mod tests {
         assert_eq!(to.since(from).as_secs(), 23 * 3600);
         let (from, to) = "2026-10-25".parse::<Day>().unwrap().window("Europe/Berlin").unwrap();
         assert_eq!(to.since(from).as_secs(), 25 * 3600);
+        let skipped = "2026-03-08".parse::<Day>().unwrap();
+        let (from, to) = skipped.window("America/Havana").unwrap();
+        assert_eq!((from, to.since(from).as_secs()), (at("2026-03-08T05:00:00Z"), 23 * 3600), "no midnight");
+        assert_eq!(skipped.before().window("America/Havana").unwrap().1, from);
     }
 }
