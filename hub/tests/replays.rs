@@ -63,6 +63,9 @@ enum Rule {
     NoEffect,
 }
 
+/// Whether an effect is complete.
+type Done = Box<dyn Fn(&Hub) -> Option<()> + Sync>;
+
 /// A call that will succeed, and who must stay online for it.
 struct Made {
     token: String,
@@ -71,7 +74,7 @@ struct Made {
     /// How it is signed, when it has no token and is not the sandbox channel's.
     headers: Vec<(String, String)>,
     /// Whether its effect is complete, when that takes longer than its answer.
-    done: Option<Box<dyn Fn(&Hub) -> Option<()> + Sync>>,
+    done: Option<Done>,
     #[allow(dead_code, reason = "their connections end with it")]
     online: Vec<Charger>,
 }

@@ -15,15 +15,8 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use domain::{Fen, Millis, StopReason, Timestamp, UserId, WattHours, Watts};
-use settlement::{
-    ledger::AccountState,
-    order::RecordFacts,
-    pricing::{self, ChargeEnd, PriceInput, RecordTimes},
-    reconcile::Day,
-    settle,
-    tariff::Tariff,
-};
+use domain::{Fen, Millis, Timestamp, UserId, WattHours};
+use settlement::{ledger::AccountState, reconcile::Day, settle, tariff::Tariff};
 use store::{
     money::{Money, Payment, PaymentState, Write},
     sqlite::{self, Options},
@@ -34,7 +27,6 @@ const ZONE: &str = "Asia/Shanghai";
 const JWT_KEY: &str = "a key of the bench, 32 bytes long";
 const PILES: u32 = 5_000;
 const DRIVERS: u32 = 2_000;
-const DELIVERED: i64 = 9_000;
 const WITHIN: Duration = Duration::from_secs(600);
 
 fn main() -> anyhow::Result<()> {
@@ -148,7 +140,7 @@ async fn pay(money: &dyn Money, n: u32, at: Timestamp, account: &mut AccountStat
     Ok(format!("PAY,{no},T{n},,2000,{at}\n"))
 }
 
-/// A charge of half an hour, with the registers of its pile.
+/// A charge with the registers of its pile.
 async fn charge(
     money: &dyn Money,
     tariff: &Tariff,
@@ -159,29 +151,8 @@ async fn charge(
     let user = account.user_id.to_string();
     let order = fill::facts(tariff, n, &user, n % PILES + 1, at)?;
     let order = fill::begin(money, order, account, at).await?;
-    let end = at.plus(Millis(1_800_000));
-    let times = RecordTimes { start: Some(at), end, total: WattHours(DELIVERED), total_time_s: None, frames: None };
-    let bill = pricing::price(&PriceInput {
-        tariff,
-        created_at: at,
-        rated_power: Watts(120_000),
-        readings: &[],
-        readings_thinned: false,
-        end: ChargeEnd::Record(times),
-        clock_offset: None,
-    })?;
-    let before = i64::from(n / PILES) * DELIVERED;
-    let record = RecordFacts {
-        stop_reason: StopReason::Full,
-        fault_code: None,
-        start_soc: None,
-        end_soc: None,
-        meter_start: Some(WattHours(before)),
-        meter_end: Some(WattHours(before + DELIVERED)),
-    };
-    let plan = settle::finish(&order, account, &record, &bill, &fill::RULES, end)?;
-    fill::take(money, plan, account).await?;
-    Ok(())
+    let before = WattHours(i64::from(n / PILES) * fill::DELIVERED.0);
+    fill::end(money, tariff, &order, account, Some(before)).await
 }
 
 /// A child that does not outlive the bench.

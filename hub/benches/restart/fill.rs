@@ -40,6 +40,8 @@ const DRIVERS: u32 = 2_000;
 pub(crate) const RULES: MoneyRules =
     MoneyRules { freeze_default: Fen(5_000), freeze_min: Fen(1_000), hold_over: Fen(20_000), suspect: None };
 const CHARGE: Millis = Millis(1_800_000);
+/// What each charge delivers.
+pub(crate) const DELIVERED: WattHours = WattHours(9_000);
 
 /// Fills a new data directory; the charges run since ten minutes before `now`.
 pub(crate) async fn fill(dir: &Path, size: Size, now: Timestamp) -> anyhow::Result<()> {
@@ -146,28 +148,40 @@ async fn closed(
         let days = i64::try_from(age)?;
         let at = now.plus(Millis(-(days + 2) * 86_400_000));
         let order = begin(money, facts(tariff, *n, &user, n % size.piles + 1, at)?, &mut account, at).await?;
-        let end = at.plus(CHARGE);
-        let times = RecordTimes { start: Some(at), end, total: WattHours(9_000), total_time_s: None, frames: None };
-        let bill = pricing::price(&PriceInput {
-            tariff,
-            created_at: at,
-            rated_power: Watts(120_000),
-            readings: &[],
-            readings_thinned: false,
-            end: ChargeEnd::Record(times),
-            clock_offset: None,
-        })?;
-        let record = RecordFacts {
-            stop_reason: StopReason::Full,
-            fault_code: None,
-            start_soc: None,
-            end_soc: None,
-            meter_start: None,
-            meter_end: None,
-        };
-        let plan = settle::finish(&order, &account, &record, &bill, &RULES, end)?;
-        take(money, plan, &mut account).await?;
+        end(money, tariff, &order, &mut account, None).await?;
     }
+    Ok(())
+}
+
+/// Half an hour after the order was made its charge ended.
+pub(crate) async fn end(
+    money: &dyn Money,
+    tariff: &Tariff,
+    order: &Order,
+    account: &mut AccountState,
+    meter_start: Option<WattHours>,
+) -> anyhow::Result<()> {
+    let (at, end) = (order.created_at, order.created_at.plus(CHARGE));
+    let times = RecordTimes { start: Some(at), end, total: DELIVERED, total_time_s: None, frames: None };
+    let bill = pricing::price(&PriceInput {
+        tariff,
+        created_at: at,
+        rated_power: Watts(120_000),
+        readings: &[],
+        readings_thinned: false,
+        end: ChargeEnd::Record(times),
+        clock_offset: None,
+    })?;
+    let record = RecordFacts {
+        stop_reason: StopReason::Full,
+        fault_code: None,
+        start_soc: None,
+        end_soc: None,
+        meter_start,
+        meter_end: meter_start.map(|before| WattHours(before.0 + DELIVERED.0)),
+    };
+    let plan = settle::finish(order, account, &record, &bill, &RULES, end)?;
+    take(money, plan, account).await?;
     Ok(())
 }
 
