@@ -29,8 +29,13 @@ const BREACHES_SHOWN: usize = 20;
 
 /// Prints what was looked at and the first breaches.
 pub(crate) fn run(config: &Config) -> Result<(), Failure> {
+    run_in(Path::new(&config.store.data_dir))
+}
+
+/// The same of the store in a directory.
+pub(crate) fn run_in(dir: &Path) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(anyhow::Error::from)?;
-    let report = runtime.block_on(audit(Path::new(&config.store.data_dir))).map_err(anyhow::Error::from)?;
+    let report = runtime.block_on(audit(dir)).map_err(anyhow::Error::from)?;
     print(&report.text())?;
     let Some(Breach { rule, what }) = report.breaches.first() else { return Ok(()) };
     let count = if report.count == 1 { "1 breach".to_owned() } else { format!("{} breaches", report.count) };

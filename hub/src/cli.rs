@@ -11,7 +11,7 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    audit_cmd,
+    audit_cmd, backup_cmd,
     cert_cmd::{self, CertCommand},
     config::{self, Config},
     demo, doctor,
@@ -72,6 +72,22 @@ enum Command {
     Audit {
         #[command(flatten)]
         place: Where,
+    },
+    /// Write the store and the keys into one file; works beside a running hub. What is in it was audited.
+    Backup {
+        #[command(flatten)]
+        place: Where,
+        /// A file that is not there yet.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Make the data directory out of a backup that passes the audit; what was there before is moved aside.
+    Restore {
+        #[command(flatten)]
+        place: Where,
+        /// A backup.
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
     },
     /// Work a receipt out again, offline: hash, fees, segments, meter, entries.
     VerifyReceipt {
@@ -164,6 +180,8 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Demo { data_dir } => demo::run(data_dir),
         Command::Token { place, role, sub, ttl } => token::run(&load(&place)?, role, &sub, ttl),
         Command::Audit { place } => audit_cmd::run(&supported(load(&place)?)?),
+        Command::Backup { place, to } => backup_cmd::back_up(&supported(load(&place)?)?, &to),
+        Command::Restore { place, from } => backup_cmd::restore(&supported(load(&place)?)?, &from),
         Command::VerifyReceipt { file } => receipt_cmd::run(&file),
         Command::Doctor { place } => doctor::run(&load(&place)?),
         Command::Cert { place, what } => cert_cmd::run(&what, Path::new(&load(&place)?.store.data_dir)),

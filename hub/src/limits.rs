@@ -137,6 +137,10 @@ pub(crate) const RECON_WRITES_PER_COMMIT_MAX: usize = 256;
 pub(crate) const RECON_BACK_DAYS: i64 = 7;
 /// Days after its request within which a refund that is done is looked for. Beyond: only when a line names it.
 pub(crate) const RECON_REFUND_DAYS: i64 = 31;
+/// Files of a backup beside the databases, certificates of piles among them. Beyond: no backup is made, or read.
+pub(crate) const BACKUP_FILES_MAX: usize = 100_000;
+/// Bytes of a backup's list of sums. Beyond: the rest is not read, and the sums do not agree.
+pub(crate) const BACKUP_SUMS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 const _: () = assert!(PAGE_LEN_DEFAULT <= PAGE_LEN_MAX);
 const _: () = assert!(FOLLOW_LEN_MAX <= PAGE_LEN_MAX);

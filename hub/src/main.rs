@@ -3,6 +3,7 @@
 mod audit_cmd;
 mod audit_heads;
 mod audit_trail;
+mod backup_cmd;
 mod calendar;
 mod cert_cmd;
 mod cli;

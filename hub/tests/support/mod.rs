@@ -117,6 +117,12 @@ impl Hub {
         self.again()
     }
 
+    /// `kill -9`, then the same hub on another directory: same ports, same settings.
+    pub fn kill_and_restart_in(mut self, dir: TempDir) -> Self {
+        self.kill();
+        Self::launch(Arc::new(dir), self.settings.clone(), self.http, self.mqtt)
+    }
+
     /// The same hub again after it ended: same directory, same ports, same settings.
     pub fn again(&self) -> Self {
         Self::launch(Arc::clone(&self.dir), self.settings.clone(), self.http, self.mqtt)

@@ -32,8 +32,11 @@ impl DirLock {
     }
 }
 
-/// Makes the directory when it is missing, readable by nobody else: it will hold money and verifiers.
-pub(super) fn make_dir(dir: &Path) -> Result<(), StoreError> {
+/// Makes a directory when it is missing, readable by nobody else: it will hold money and verifiers.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub fn make_dir(dir: &Path) -> Result<(), StoreError> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

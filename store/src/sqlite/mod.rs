@@ -7,6 +7,7 @@
 //!
 //! Knows nothing of what the facts mean: it checks the conditions of the ports and nothing else.
 
+mod backup;
 mod connection;
 mod health;
 mod lock;
@@ -19,6 +20,8 @@ mod telemetry;
 
 use std::{path::Path, sync::Arc};
 
+pub use backup::{Claim, CopyError, copy, is_of_the_engine, private, synced};
+pub use lock::make_dir;
 pub use options::{OnStored, Options, PageLimit};
 pub use snapshot::{Snapshot, open_read_only};
 
@@ -48,8 +51,9 @@ pub struct SqliteStore {
 /// [`StoreError::InUse`] when another process has the directory, [`StoreError::Newer`] when a later release wrote it,
 /// [`StoreError::Corrupt`] or [`StoreError::Unavailable`] when it cannot be read.
 pub fn open(dir: &Path, options: Options) -> Result<SqliteStore, StoreError> {
-    lock::make_dir(dir)?;
+    make_dir(dir)?;
     let lock = Arc::new(lock::DirLock::take(dir)?);
+    backup::check_settled(dir)?;
     let Options { on_stored, flush_interval, retention, probe_interval, money_pages, telemetry_pages } = options;
     let money = money::SqliteMoney::open(
         &dir.join(MONEY_FILE),
