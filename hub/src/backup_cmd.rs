@@ -28,8 +28,6 @@ use crate::{
 const SUMS: &str = "SHA256SUMS";
 /// Beside a backup, until it is complete.
 const UNFINISHED: &str = "part";
-/// How the directories begin that hold what a restored store replaced.
-const REPLACED: &str = "replaced-";
 
 /// Writes a backup, beside a hub or not.
 pub(crate) fn back_up(config: &Config, to: &Path) -> Result<(), Failure> {
@@ -40,7 +38,7 @@ pub(crate) fn back_up(config: &Config, to: &Path) -> Result<(), Failure> {
     let staging = beside(to, "databases");
     let result = pack(from, &staging, to);
     // Whatever happened, the copies are of no more use.
-    let removed = fs::remove_dir_all(&staging);
+    let removed = clear(&staging);
     result?;
     removed.with_context(|| staging.display().to_string())?;
     print(&format!("{} is complete. It holds the keys of the hub: keep it as safe as they are.\n", to.display()))
@@ -48,10 +46,8 @@ pub(crate) fn back_up(config: &Config, to: &Path) -> Result<(), Failure> {
 
 fn pack(from: &Path, staging: &Path, to: &Path) -> Result<(), Failure> {
     let part = beside(to, UNFINISHED);
-    for stale in [staging, &part] {
-        // Left by a backup that was cut off, or not there.
-        let _ = fs::remove_dir_all(stale).or_else(|_| fs::remove_file(stale));
-    }
+    // Left by a backup that was cut off, or not there.
+    let _ = (clear(staging), fs::remove_file(&part));
     sqlite::make_dir(staging).map_err(anyhow::Error::from)?;
     let databases = sqlite::copy(from, staging).map_err(anyhow::Error::from)?;
     audit_cmd::run_in(staging)?;
@@ -62,6 +58,17 @@ fn pack(from: &Path, staging: &Path, to: &Path) -> Result<(), Failure> {
     fs::rename(&part, to).with_context(|| to.display().to_string())?;
     let above = to.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     Ok(sqlite::synced(above).map_err(anyhow::Error::from)?)
+}
+
+/// Removes the directory of the copies; not what somebody else put into one of that name.
+fn clear(staging: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(staging)? {
+        let entry = entry?;
+        if sqlite::is_of_the_engine(&entry.file_name().to_string_lossy()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    fs::remove_dir(staging)
 }
 
 /// A path beside another, named after it.
@@ -78,7 +85,7 @@ fn others(dir: &Path, inside: &Path, files: &mut Vec<(PathBuf, PathBuf)>) -> any
         let entry = entry.with_context(|| here.display().to_string())?;
         let name = entry.file_name();
         let text = name.to_string_lossy();
-        if inside.as_os_str().is_empty() && (sqlite::is_of_the_engine(&text) || text.starts_with(REPLACED)) {
+        if inside.as_os_str().is_empty() && sqlite::is_of_the_engine(&text) {
             continue;
         }
         let (path, name) = (entry.path(), inside.join(&name));
@@ -124,9 +131,8 @@ pub(crate) fn restore(config: &Config, from: &Path) -> Result<(), Failure> {
     let part = claim.unfinished().map_err(anyhow::Error::from)?;
     unpack(backup, &part).with_context(|| format!("{} is no good backup", from.display()))?;
     audit_cmd::run_in(&part)?;
-    let aside = format!("{REPLACED}{}", SystemClock::default().now().as_millis());
-    if claim.settle(&aside).map_err(anyhow::Error::from)? {
-        print(&format!("what was there before is in {}\n", dir.join(aside).display()))?;
+    if let Some(aside) = claim.settle(SystemClock::default().now()).map_err(anyhow::Error::from)? {
+        print(&format!("what was there before is in {}\n", aside.display()))?;
     }
     print(&format!("{} is restored: start the hub on it\n", dir.display()))
 }

@@ -122,6 +122,24 @@ fn names(dir: &Path) -> BTreeSet<String> {
 }
 
 #[test]
+fn a_backup_takes_and_removes_only_what_is_its_own() {
+    let hub = Hub::start();
+    hub.make_station("S1");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let path = |name: &str| elsewhere.path().join(name);
+    let notes = path("backup.tar.databases").join("notes");
+    fs::create_dir(path("backup.tar.databases")).unwrap();
+    fs::write(&notes, "mine").unwrap();
+    // What a killed restore left in the data directory is no part of it.
+    fs::create_dir(hub.dir().join("unfinished")).unwrap();
+    fs::write(hub.dir().join("unfinished").join("money.db"), "half").unwrap();
+    back_up(&hub, &path("backup.tar"));
+    assert_eq!(fs::read_to_string(notes).unwrap(), "mine");
+    assert!(restore(&path("data"), &path("backup.tar")).status.success());
+    assert!(!path("data").join("unfinished").exists());
+}
+
+#[test]
 fn nothing_is_replaced_and_a_backup_that_is_not_whole_is_refused() {
     let mut hub = Hub::start();
     hub.make_station("S1");
@@ -157,6 +175,7 @@ fn nothing_is_replaced_and_a_backup_that_is_not_whole_is_refused() {
         assert!(words(&made).contains(told), "{told}: {}", words(&made));
     }
     assert!(!path("none.tar").exists() && !new.join("money.db").exists());
+    assert_eq!(names(&new), BTreeSet::from(["store.lock".to_owned()]), "a restore that failed leaves nothing");
 
     hub.make_station("S2");
     hub.kill();
@@ -186,6 +205,8 @@ fn nothing_is_replaced_and_a_backup_that_is_not_whole_is_refused() {
     assert!(!hub.dir().join("money.db").exists(), "none was made");
     let restored = restore(hub.dir(), &backup);
     assert!(restored.status.success() && !hub.dir().join("restoring").exists(), "{}", words(&restored));
+    let asides = names(hub.dir()).into_iter().filter(|name| name.starts_with("replaced-"));
+    assert_eq!(asides.count(), 2, "one for each restore, none inside another");
     let hub = hub.again();
     let stations = hub.get(&token("ops", "olga"), "/stations").expect(200);
     assert_eq!(stations["items"].as_array().unwrap().len(), 1, "S2 came after the backup");

@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use domain::Timestamp;
 use rusqlite::{Connection, OpenFlags, backup::Backup};
 
 use super::{
@@ -25,6 +26,8 @@ const FILES: [&str; 2] = [MONEY_FILE, TELEMETRY_FILE];
 const UNFINISHED: &str = "unfinished";
 /// There while it is put in its place. No store is opened beside it.
 const SETTLING: &str = "restoring";
+/// How the directories begin that hold what a copy replaced; the time follows.
+const REPLACED: &str = "replaced-";
 
 /// Why there is no copy.
 #[derive(Debug, thiserror::Error)]
@@ -64,10 +67,16 @@ pub fn copy(from: &Path, to: &Path) -> Result<Vec<&'static str>, CopyError> {
     Ok(names)
 }
 
-/// Whether a file in a data directory is the engine's own: a database, its log, the lock.
+/// Whether a name in a data directory belongs to the engine, and so to no copy as it is: a database, its log, the lock,
+/// what a restore left.
 #[must_use]
 pub fn is_of_the_engine(name: &str) -> bool {
-    name == LOCK_FILE || FILES.into_iter().any(|file| name.starts_with(file))
+    FILES.into_iter().any(|file| name.starts_with(file)) || stays(name)
+}
+
+/// What stays where it is while everything else is replaced.
+fn stays(name: &str) -> bool {
+    [LOCK_FILE, UNFINISHED, SETTLING].contains(&name) || name.starts_with(REPLACED)
 }
 
 /// A data directory that no hub runs on, while it is made out of a copy.
@@ -101,18 +110,17 @@ impl Claim {
     }
 
     /// Makes the data directory out of what is in [`Claim::unfinished`], the money last. What was there before is moved
-    /// into the directory `aside` inside it; answers whether there was anything.
+    /// into a directory inside it that is named after the time; answers where it is.
     ///
     /// # Errors
     /// [`CopyError::File`]; the directory is no store then.
-    pub fn settle(self, aside: &str) -> Result<bool, CopyError> {
-        let (dir, part, aside) = (&self.dir, self.dir.join(UNFINISHED), self.dir.join(aside));
+    pub fn settle(self, now: Timestamp) -> Result<Option<PathBuf>, CopyError> {
+        let (dir, part) = (&self.dir, self.dir.join(UNFINISHED));
+        let aside = dir.join(format!("{REPLACED}{}", now.as_millis()));
         let settling = dir.join(SETTLING);
         make_dir(&settling).map_err(of_store(&settling))?;
         synced(dir)?;
-        let stay = [UNFINISHED, SETTLING, LOCK_FILE];
-        let stays = |name: &OsString| stay.iter().any(|one| name == one) || aside.ends_with(name);
-        let before: Vec<OsString> = names(dir)?.into_iter().filter(|name| !stays(name)).collect();
+        let before: Vec<OsString> = names(dir)?.into_iter().filter(|name| !stays(&name.to_string_lossy())).collect();
         if !before.is_empty() {
             make_dir(&aside).map_err(of_store(&aside))?;
             moved(before.iter(), dir, &aside)?;
@@ -124,7 +132,14 @@ impl Claim {
             fs::remove_dir(done).map_err(of_file(done))?;
         }
         synced(dir)?;
-        Ok(!before.is_empty())
+        Ok((!before.is_empty()).then_some(aside))
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // Of a copy that came to nothing; as a rule it is gone.
+        let _ = fs::remove_dir_all(self.dir.join(UNFINISHED));
     }
 }
 
