@@ -10,30 +10,22 @@ use crate::money::{Commit, Conflict, LedgerWrite, Write};
 /// Applied, or the condition that failed. An error of the outer kind is the engine's: the whole group is off.
 pub(super) type Applied = rusqlite::Result<Result<(), Conflict>>;
 
-/// What writing a commit into the group's transaction came to; `None`: the transaction holds a part of it, and must not
-/// be kept.
-pub(super) type Tried = rusqlite::Result<Option<Result<(), Conflict>>>;
-
 /// The condition holds.
 pub(super) const OK: Applied = Ok(Ok(()));
 
 /// Writes one commit; when a condition fails the transaction is as it was before.
-pub(super) fn guarded(conn: &Connection, commit: &Commit) -> Tried {
+pub(super) fn guarded(conn: &Connection, commit: &Commit) -> Applied {
     conn.prepare_cached("SAVEPOINT one")?.execute([])?;
-    let applied = checked(conn, commit)?;
+    let applied = unguarded(conn, commit)?;
     if applied.is_err() {
         conn.prepare_cached("ROLLBACK TO one")?.execute([])?;
     }
     conn.prepare_cached("RELEASE one")?.execute([])?;
-    Ok(Some(applied))
+    Ok(applied)
 }
 
-/// Writes one commit; `None` when a condition fails.
-pub(super) fn unguarded(conn: &Connection, commit: &Commit) -> Tried {
-    Ok(checked(conn, commit)?.ok().map(Ok))
-}
-
-fn checked(conn: &Connection, commit: &Commit) -> Applied {
+/// Writes one commit; when a condition fails the transaction holds a part of it, and must not be kept.
+pub(super) fn unguarded(conn: &Connection, commit: &Commit) -> Applied {
     match writes(conn, commit) {
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
             Ok(Err(Conflict::Malformed(error.to_string())))

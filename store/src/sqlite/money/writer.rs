@@ -161,12 +161,12 @@ fn try_write(conn: &Connection) -> rusqlite::Result<()> {
 /// One transaction with all requests of a group; a commit whose condition fails is taken back alone.
 fn write_group(conn: &Connection, group: Vec<Request>) -> Result<Vec<Answer>, (Failure, Vec<Answer>)> {
     // As a rule no condition fails, and to be able to take one commit back costs a tenth of all.
-    let written = write_all(conn, &group, apply::unguarded).and_then(|outcomes| match outcomes {
-        Some(outcomes) => Ok(outcomes),
-        None => {
-            conn.prepare_cached("ROLLBACK")?.execute([])?;
-            Ok(write_all(conn, &group, apply::guarded)?.unwrap_or_default())
+    let written = write_all(conn, &group, apply::unguarded).and_then(|outcomes| {
+        if !outcomes.iter().any(Outcome::is_conflict) {
+            return Ok(outcomes);
         }
+        conn.prepare_cached("ROLLBACK")?.execute([])?;
+        write_all(conn, &group, apply::guarded)
     });
     let outcomes = match written {
         Ok(outcomes) => outcomes,
@@ -190,17 +190,23 @@ enum Outcome {
     PileNos(Option<PileNo>),
 }
 
-/// Begins a transaction and writes all requests; `None`: `commit` cannot go on, nothing of it may stay.
+impl Outcome {
+    const fn is_conflict(&self) -> bool {
+        matches!(self, Self::Commit(Err(_)))
+    }
+}
+
+/// Begins a transaction and writes all requests.
 fn write_all(
     conn: &Connection,
     group: &[Request],
-    commit: fn(&Connection, &Commit) -> apply::Tried,
-) -> rusqlite::Result<Option<Vec<Outcome>>> {
+    commit: fn(&Connection, &Commit) -> apply::Applied,
+) -> rusqlite::Result<Vec<Outcome>> {
     conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
     let write = |request: &Request| {
         Ok(match request {
-            Request::Commit(asked, _) => commit(conn, asked)?.map(Outcome::Commit),
-            Request::PileNos(n, _) => Some(Outcome::PileNos(apply::reserve_pile_nos(conn, *n)?)),
+            Request::Commit(asked, _) => Outcome::Commit(commit(conn, asked)?),
+            Request::PileNos(n, _) => Outcome::PileNos(apply::reserve_pile_nos(conn, *n)?),
         })
     };
     group.iter().map(write).collect()
